@@ -1,0 +1,483 @@
+// Separable filters on rows of float or double. Every pass is one row operation, out[i] = f(rows[0][i], rows[1][i]...):
+// along the last axis the rows are one extended line shifted by one, along the others they are neighbouring lines. So
+// three passes fuse: a block of planes takes each input row once into cache, and its results leave as finished rows
+// (memory is crossed once; separate passes cross it three times).
+#include "separable.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "parallel.hpp"
+#include "simd.hpp"
+
+namespace fastmed {
+namespace {
+
+// --- casts, as SciPy's C code does them on x86: toward zero, then modulo 2^bits ------------------------------------
+template <class T, class A> FASTMED_INLINE T cast(A x) {
+    if constexpr (std::is_floating_point_v<T>) {
+        return static_cast<T>(x);
+    } else if constexpr (sizeof(T) < 4 || std::is_same_v<T, int32_t>) {
+        return static_cast<T>(static_cast<int32_t>(x));
+    } else if constexpr (std::is_same_v<T, uint64_t>) {
+        return x >= A(9223372036854775808.0) ? static_cast<T>(static_cast<int64_t>(x - A(9223372036854775808.0))) + (T(1) << 63)
+                                             : static_cast<T>(static_cast<int64_t>(x));
+    } else {
+        return static_cast<T>(static_cast<int64_t>(x));
+    }
+}
+template <class T, class A> void load_row(const char* from, int64_t stride, int64_t n, A* to) {
+    if (stride == sizeof(T)) {
+        const T* p = reinterpret_cast<const T*>(from);
+        for (int64_t i = 0; i < n; ++i) to[i] = static_cast<A>(p[i]);
+    } else {
+        for (int64_t i = 0; i < n; ++i) to[i] = static_cast<A>(*reinterpret_cast<const T*>(from + i * stride));
+    }
+}
+template <class T, class A> void store_row(const A* from, int64_t n, char* to, int64_t stride) {
+    if (stride == sizeof(T)) {
+        T* p = reinterpret_cast<T*>(to);
+        for (int64_t i = 0; i < n; ++i) p[i] = cast<T>(from[i]);
+    } else {
+        for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(to + i * stride) = cast<T>(from[i]);
+    }
+}
+template <class T, class A> void round_row(A* row, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) row[i] = static_cast<A>(cast<T>(row[i]));
+}
+
+template <class A> struct Rows {  // how rows of one dtype come and go
+    void (*load)(const char*, int64_t, int64_t, A*) = nullptr;
+    void (*store)(const A*, int64_t, char*, int64_t) = nullptr;
+    void (*round)(A*, int64_t) = nullptr;  // to the dtype and back; null where that changes nothing
+    bool direct = false;                   // rows in memory are rows of A already
+};
+template <class A> Rows<A> rows_of(DType dtype) {
+    Rows<A> r;
+    dispatch(dtype, [&](auto tag) {
+        using T = typename decltype(tag)::t;
+        r = {load_row<T, A>, store_row<T, A>, std::is_same_v<T, A> || sizeof(T) > sizeof(A) ? nullptr : round_row<T, A>,
+             std::is_same_v<T, A>};
+    });
+    return r;
+}
+
+// --- row operations ------------------------------------------------------------------------------------------------
+template <class A> FASTMED_INLINE typename simd<A>::v multiply_add(typename simd<A>::v a, typename simd<A>::v b, typename simd<A>::v c) {
+    return a * b + c;
+}
+#if defined(__FMA__) && defined(__GNUC__)
+// float32 need not match SciPy's bits: one rounding less, and half the instructions.
+template <> FASTMED_INLINE simd<float>::v multiply_add<float>(simd<float>::v a, simd<float>::v b, simd<float>::v c) {
+    simd<float>::v r;
+    for (int i = 0; i < simd<float>::lanes; ++i) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return r;
+}
+#endif
+
+enum class Kind { plain, symmetric, antisymmetric, mean };
+
+template <class A> struct Taps {
+    Kind kind;
+    int64_t length;
+    std::vector<A> w;
+    A divisor;
+
+    explicit Taps(const Pass& p) : kind(Kind::mean), length(p.length), w(p.weights.begin(), p.weights.end()), divisor(A(p.length)) {
+        if (p.weights.empty()) return;
+        kind = Kind::plain;
+        const int64_t half = length / 2;
+        if (length % 2 == 0) return;
+        bool even = true, odd = true;  // SciPy's test, on the weights in double
+        for (int64_t k = 1; k <= half; ++k) {
+            even &= std::abs(p.weights[half + k] - p.weights[half - k]) <= 2.220446049250313e-16;
+            odd &= std::abs(p.weights[half + k] + p.weights[half - k]) <= 2.220446049250313e-16;
+        }
+        kind = even ? Kind::symmetric : odd ? Kind::antisymmetric : Kind::plain;
+    }
+};
+
+// U vectors at a time stay in registers over all taps. The order of the sums is SciPy's.
+template <class A, int U> FASTMED_INLINE void correlate_block(const A* const* rows, const Taps<A>& t, int64_t i, A* out) {
+    using V = typename simd<A>::v;
+    constexpr int L = simd<A>::lanes;
+    V acc[U];
+    const int64_t half = t.length / 2;
+    if (t.kind == Kind::mean) {  // groups of eight: the error of a long float sum stays near that of a short one
+        for (int u = 0; u < U; ++u) acc[u] = V{};
+        for (int64_t k0 = 0; k0 < t.length; k0 += 8) {
+            V part[U];
+            for (int u = 0; u < U; ++u) part[u] = load(rows[k0] + i + u * L);
+            for (int64_t k = k0 + 1; k < std::min(k0 + 8, t.length); ++k)
+                for (int u = 0; u < U; ++u) part[u] += load(rows[k] + i + u * L);
+            for (int u = 0; u < U; ++u) acc[u] += part[u];
+        }
+        for (int u = 0; u < U; ++u) acc[u] /= t.divisor;
+    } else if (t.kind == Kind::plain) {
+        const A last = t.w[t.length - 1];
+        for (int u = 0; u < U; ++u) acc[u] = load(rows[t.length - 1] + i + u * L) * last;
+        for (int64_t k = 0; k + 1 < t.length; ++k) {
+            const V w = splat(t.w[k]);
+            for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(rows[k] + i + u * L), w, acc[u]);
+        }
+    } else {
+        const A centre = t.w[half];
+        for (int u = 0; u < U; ++u) acc[u] = load(rows[half] + i + u * L) * centre;
+        for (int64_t k = 0; k < half; ++k) {
+            const V w = splat(t.w[k]);
+            const A *a = rows[k] + i, *b = rows[t.length - 1 - k] + i;
+            if (t.kind == Kind::symmetric) {
+                for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(a + u * L) + load(b + u * L), w, acc[u]);
+            } else {
+                for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(a + u * L) - load(b + u * L), w, acc[u]);
+            }
+        }
+    }
+    for (int u = 0; u < U; ++u) store(out + i + u * L, acc[u]);
+}
+
+// Rows are readable up to PAD elements past n (the buffers here are made so); `out` too.
+template <class A> constexpr int64_t PAD = simd<A>::lanes;
+
+template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, int64_t n, A* out, bool padded) {
+    constexpr int L = simd<A>::lanes;
+    int64_t i = 0;
+    for (; i + 4 * L <= n; i += 4 * L) correlate_block<A, 4>(rows, t, i, out);
+    for (; i + L <= n; i += L) correlate_block<A, 1>(rows, t, i, out);
+    if (i == n) return;
+    if (padded) return correlate_block<A, 1>(rows, t, i, out);
+    std::vector<A> rest((t.length + 1) * L);  // rows in the caller's own memory: do not read past their end
+    std::vector<const A*> copies(t.length);
+    for (int64_t k = 0; k < t.length; ++k) {
+        std::copy(rows[k] + i, rows[k] + n, rest.data() + k * L);
+        copies[k] = rest.data() + k * L;
+    }
+    correlate_block<A, 1>(copies.data(), t, 0, rest.data() + t.length * L);
+    std::copy_n(rest.data() + t.length * L, n - i, out + i);
+}
+
+// --- along the last axis: one line with its borders -------------------------------------------------------------------
+// The line's values stand at [before, before + n); fills what lies outside.
+template <class A> void extend(A* line, int64_t n, const Pass& p) {
+    auto outside = [&](int64_t i) {
+        const int64_t k = border_index(i, n, p.mode);
+        line[p.before + i] = k < 0 ? A(p.cval) : line[p.before + k];
+    };
+    for (int64_t i = -p.before; i < std::min<int64_t>(0, n + p.length - 1 - p.before); ++i) outside(i);
+    for (int64_t i = std::max<int64_t>(n, -p.before); i < n + p.length - 1 - p.before; ++i) outside(i);
+}
+
+// Elements x0 - before ... of a line in memory, borders included, into `line`.
+template <class A> void load_extended(const Rows<A>& from, const char* in, int64_t stride, int64_t n, const Pass& p, int64_t x0, int64_t count, A* line) {
+    const int64_t first = x0 - p.before, end = x0 + count + p.length - 1 - p.before;
+    const int64_t a = std::clamp<int64_t>(first, 0, n), b = std::clamp<int64_t>(end, a, n);
+    auto outside = [&](int64_t i) {
+        const int64_t k = border_index(i, n, p.mode);
+        if (k < 0) line[i - first] = A(p.cval);
+        else from.load(in + k * stride, stride, 1, line + (i - first));
+    };
+    for (int64_t i = first; i < std::min(a, end); ++i) outside(i);
+    from.load(in + a * stride, stride, b - a, line + (a - first));
+    for (int64_t i = std::max(b, first); i < end; ++i) outside(i);
+}
+
+// --- a view as (batch..., z, y, x) ---------------------------------------------------------------------------------
+struct Planes {
+    View in, out;
+    int64_t batch = 1, nz = 1, ny = 1, nx = 1;
+    int64_t in_z = 0, in_y = 0, in_x = 0, out_z = 0, out_y = 0, out_x = 0;
+
+    Planes(const View& input, const View& output) : in(input), out(output) {
+        const int n = in.ndim;
+        if (n > 0) nx = in.shape[n - 1], in_x = in.strides[n - 1], out_x = out.strides[n - 1];
+        if (n > 1) ny = in.shape[n - 2], in_y = in.strides[n - 2], out_y = out.strides[n - 2];
+        if (n > 2) nz = in.shape[n - 3], in_z = in.strides[n - 3], out_z = out.strides[n - 3];
+        for (int d = 0; d < n - 3; ++d) batch *= in.shape[d];
+    }
+    // Byte offsets of batch element b.
+    std::pair<int64_t, int64_t> offsets(int64_t b) const {
+        int64_t i = 0, o = 0;
+        for (int d = in.ndim - 4; d >= 0; --d) {
+            i += (b % in.shape[d]) * in.strides[d];
+            o += (b % in.shape[d]) * out.strides[d];
+            b /= in.shape[d];
+        }
+        return {i, o};
+    }
+};
+
+// Passes along z, y and x in any order in which x comes first or last.
+template <class A> struct Fused {
+    const Planes& p;
+    const Pass *z = nullptr, *y = nullptr, *x = nullptr;  // null: no pass along that axis
+    bool x_first = false, y_before_z = false;
+    std::vector<Taps<A>> taps;
+    Rows<A> from, to;
+    int64_t block_z, block_y, lz, ly, lx, width;
+
+    // How many of the passes one fused run can take.
+    static size_t reach(const std::vector<Pass>& passes, int ndim) {
+        bool seen[3] = {}, x_inside = false;
+        size_t n = 0;
+        for (; n < passes.size() && n < 3; ++n) {
+            const int slot = passes[n].axis - (ndim - 3);
+            if (slot < 0 || seen[slot]) break;
+            if (x_inside) break;  // x was neither first nor last
+            seen[slot] = true;
+            x_inside = slot == 2 && n > 0;
+        }
+        return n;
+    }
+
+    Fused(const Planes& planes, const Pass* first, size_t count, int threads)
+        : p(planes), from(rows_of<A>(p.in.dtype)), to(rows_of<A>(p.out.dtype)) {
+        for (size_t k = 0; k < count; ++k) {
+            const Pass* pass = first + k;
+            const int slot = pass->axis - (p.in.ndim - 3);
+            (slot == 0 ? z : slot == 1 ? y : x) = pass;
+            if (slot == 0 && y) y_before_z = true;
+            if (slot == 2 && k == 0) x_first = count > 1;
+        }
+        static const Pass identity{0, 1, 0, Mode::nearest, 0.0, {1.0}};
+        for (const Pass* pass : {z, y, x}) taps.emplace_back(pass ? *pass : identity);
+        lz = taps[0].length, ly = taps[1].length, lx = taps[2].length;
+        width = p.nx + lx - 1 + 5 * PAD<A>;
+        // Planes per block: more reuse of the loaded rows, but the ring of y rows must stay in a 2 MB second level
+        // cache; then enough blocks for the threads, each small enough to answer an interrupt in time.
+        const int64_t ring = ly * width * int64_t(sizeof(A));
+        block_z = std::clamp<int64_t>((int64_t(1) << 20) / std::max<int64_t>(ring, 1), 1, z ? 16 : 1);
+        block_z = std::min(block_z, std::max<int64_t>(1, p.nz * p.batch / threads));
+        block_y = std::max<int64_t>(16, (int64_t(1) << 25) / std::max<int64_t>(1, p.nx * block_z * (lz + ly + lx)));
+        const int64_t units = p.batch * ((p.nz + block_z - 1) / block_z);
+        if (units < threads) block_y = std::min(block_y, std::max<int64_t>(4 * ly, (p.ny * units + 2 * threads - 1) / (2 * threads)));
+        block_y = std::max<int64_t>(1, std::min(block_y, p.ny));
+    }
+
+    struct Scratch {
+        std::vector<A> rows, ring, middle, line, ready, constant_z, constant_y;
+        std::vector<const A*> in, done, window;
+    };
+    int64_t planes() const { return block_z + lz - 1; }
+    Scratch scratch() const {
+        Scratch s;
+        s.rows.resize(planes() * width);
+        s.ring.resize((y_before_z ? planes() : block_z) * ly * width);
+        if (y_before_z) s.middle.resize(planes() * width);
+        s.line.resize(width);
+        s.ready.resize(width);
+        s.in.resize(planes());
+        s.done.resize(planes());
+        s.window.resize(std::max({lz, ly, lx}));
+        if (z) s.constant_z.assign(width, A(z->cval));
+        if (y) s.constant_y.assign(width, A(y->cval));
+        return s;
+    }
+
+    void run(int threads) {
+        const int64_t bz = (p.nz + block_z - 1) / block_z, by = (p.ny + block_y - 1) / block_y;
+        parallel_for(p.batch * bz * by, threads, [&] { return scratch(); }, [&](Scratch& s, int64_t unit) {
+            const int64_t z0 = unit / by % bz * block_z, y0 = unit % by * block_y;
+            const auto [i, o] = p.offsets(unit / by / bz);
+            block(s, p.in.data + i, p.out.data + o, z0, std::min(z0 + block_z, p.nz), y0, std::min(y0 + block_y, p.ny));
+        });
+    }
+
+    void block(Scratch& s, const char* in, char* out, int64_t z0, int64_t z1, int64_t y0, int64_t y1) const {
+        const int64_t before = y ? y->before : 0, nz = z1 - z0;
+        for (int64_t e = 0; e < y1 - y0 + ly - 1; ++e) {
+            const int64_t at = y0 - before + e;
+            const int64_t source = y ? border_index(at, p.ny, y->mode) : at;
+            char* target = out + z0 * p.out_z + (y0 + e - ly + 1) * p.out_y;
+            if (source >= 0) load_planes(s, in + source * p.in_y, z0, nz);
+            if (y_before_z) {
+                for (int64_t k = 0; k < nz + lz - 1; ++k)
+                    std::copy_n(source < 0 ? s.constant_y.data() : s.in[k], p.nx, slot(s, k, e));
+                if (e < ly - 1) continue;
+                for (int64_t k = 0; k < nz + lz - 1; ++k) s.done[k] = inside(z0, k) ? pass_y(s, k, e, s.middle.data() + k * width, true) : s.constant_z.data();
+                for (int64_t b = 0; b < nz; ++b) finish(s, pass_z(s.done.data() + b, s.line.data() + margin(), x && !x_first), target + b * p.out_z);
+            } else {
+                for (int64_t b = 0; b < nz; ++b) {
+                    A* row = slot(s, b, e);
+                    if (source < 0) std::copy_n(s.constant_y.data(), p.nx, row);
+                    else pass_z(s.in.data() + b, row, y || (x && !x_first));
+                    if (e >= ly - 1) finish(s, y ? pass_y(s, b, e, s.line.data() + margin(), x && !x_first) : row, target + b * p.out_z);
+                }
+            }
+        }
+    }
+
+    A* slot(Scratch& s, int64_t plane, int64_t e) const { return s.ring.data() + (plane * ly + e % ly) * width; }
+    int64_t margin() const { return x ? std::max<int64_t>(x->before, 0) : 0; }
+    bool rows_are_the_callers() const { return from.direct && p.in_x == sizeof(A) && !x_first; }
+    // Whether plane k of a block that begins at z0 stands for a plane of the input (not for the constant).
+    bool inside(int64_t z0, int64_t k) const { return !z || border_index(z0 - z->before + k, p.nz, z->mode) >= 0; }
+
+    void load_planes(Scratch& s, const char* in, int64_t z0, int64_t nz) const {
+        for (int64_t k = 0; k < nz + lz - 1; ++k) {
+            const int64_t at = z0 - (z ? z->before : 0) + k;
+            const int64_t source = z ? border_index(at, p.nz, z->mode) : at;
+            A* row = s.rows.data() + k * width;
+            if (source < 0) {
+                s.in[k] = s.constant_z.data();
+            } else if (rows_are_the_callers()) {
+                s.in[k] = reinterpret_cast<const A*>(in + source * p.in_z);
+            } else {
+                from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? s.line.data() + margin() : row);
+                if (x_first) pass_x(s, row);
+                if (x_first && to.round) to.round(row, p.nx);
+                s.in[k] = row;
+            }
+        }
+    }
+
+    const A* pass_z(const A* const* rows, A* to_row, bool more) const {
+        if (!z) return std::copy_n(rows[0], p.nx, to_row), to_row;
+        correlate_row(rows, taps[0], p.nx, to_row, !rows_are_the_callers() || y_before_z);
+        if (to.round && more) to.round(to_row, p.nx);
+        return to_row;
+    }
+    const A* pass_y(Scratch& s, int64_t plane, int64_t e, A* to_row, bool more) const {
+        const A* ring = s.ring.data() + plane * ly * width;
+        for (int64_t k = 0; k < ly; ++k) s.window[k] = ring + (e + 1 + k) % ly * width;
+        correlate_row(s.window.data(), taps[1], p.nx, to_row, true);
+        if (to.round && more) to.round(to_row, p.nx);
+        return to_row;
+    }
+    void pass_x(Scratch& s, A* to_row) const {  // the line stands in s.line
+        extend(s.line.data(), p.nx, *x);
+        for (int64_t k = 0; k < lx; ++k) s.window[k] = s.line.data() + k;
+        correlate_row(s.window.data(), taps[2], p.nx, to_row, true);
+    }
+    void finish(Scratch& s, const A* row, char* out) const {
+        if (x && !x_first) {
+            A* line = s.line.data() + margin();
+            if (row != line) std::copy_n(row, p.nx, line);
+            pass_x(s, s.ready.data());
+            row = s.ready.data();
+        }
+        to.store(row, p.nx, out, p.out_x);
+    }
+};
+
+// --- one pass at a time: long lines, and outputs that are their own input -------------------------------------------
+// Lines along the last axis, in pieces where input and output are apart.
+template <class A> void lines(const Planes& p, const Pass& pass, int threads) {
+    const auto from = rows_of<A>(p.in.dtype), to = rows_of<A>(p.out.dtype);
+    const Taps<A> taps(pass);
+    const bool in_place = p.in.data == p.out.data;
+    const int64_t piece = in_place ? p.nx : std::min<int64_t>(p.nx, 1 << 16);
+    const int64_t rows = in_place || p.nx > piece ? 1 : std::clamp<int64_t>((1 << 16) / p.nx, 1, p.ny);
+    const int64_t pieces = (p.nx + piece - 1) / piece, groups = (p.ny + rows - 1) / rows;
+    struct Scratch {
+        std::vector<A> line, ready;
+        std::vector<const A*> window;
+    };
+    auto make = [&] {
+        return Scratch{std::vector<A>(piece + pass.length - 1 + 5 * PAD<A>), std::vector<A>(piece + 5 * PAD<A>),
+                       std::vector<const A*>(pass.length)};
+    };
+    parallel_for(p.batch * p.nz * groups * pieces, threads, make, [&](Scratch& s, int64_t unit) {
+        const int64_t x0 = unit % pieces * piece, x1 = std::min(x0 + piece, p.nx), y0 = unit / pieces % groups * rows;
+        const int64_t z = unit / pieces / groups % p.nz;
+        const auto [i, o] = p.offsets(unit / pieces / groups / p.nz);
+        for (int64_t k = 0; k < pass.length; ++k) s.window[k] = s.line.data() + k;
+        for (int64_t y = y0; y < std::min(y0 + rows, p.ny); ++y) {
+            const char* in = p.in.data + i + z * p.in_z + y * p.in_y;
+            load_extended(from, in, p.in_x, p.nx, pass, x0, x1 - x0, s.line.data());
+            correlate_row(s.window.data(), taps, x1 - x0, s.ready.data(), true);
+            to.store(s.ready.data(), x1 - x0, p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x, p.out_x);
+        }
+    });
+}
+
+// Columns along any axis but the last: a strip of columns is copied whole, so that the output may be the input.
+template <class A> void columns(View in, View out, const Pass& pass, int threads) {
+    const auto from = rows_of<A>(in.dtype), to = rows_of<A>(out.dtype);
+    const Taps<A> taps(pass);
+    const int64_t n = in.shape[pass.axis], in_step = in.strides[pass.axis], out_step = out.strides[pass.axis];
+    const Planes p(in.at(pass.axis, 0), out.at(pass.axis, 0));
+    const int64_t strip = std::min<int64_t>(p.nx, std::max<int64_t>(64, (1 << 18) / n)), width = strip + 5 * PAD<A>;
+    const int64_t strips = (p.nx + strip - 1) / strip;
+    struct Scratch {
+        std::vector<A> rows, constant, ready;
+        std::vector<const A*> window;
+    };
+    auto make = [&] {
+        return Scratch{std::vector<A>(n * width), std::vector<A>(width, A(pass.cval)), std::vector<A>(width),
+                       std::vector<const A*>(pass.length)};
+    };
+    parallel_for(p.batch * p.nz * p.ny * strips, threads, make, [&](Scratch& s, int64_t unit) {
+        const int64_t x0 = unit % strips * strip, count = std::min(strip, p.nx - x0), y = unit / strips % p.ny;
+        const int64_t z = unit / strips / p.ny % p.nz;
+        const auto [i, o] = p.offsets(unit / strips / p.ny / p.nz);
+        const char* source = p.in.data + i + z * p.in_z + y * p.in_y + x0 * p.in_x;
+        char* target = p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x;
+        for (int64_t a = 0; a < n; ++a) from.load(source + a * in_step, p.in_x, count, s.rows.data() + a * width);
+        for (int64_t a = 0; a < n; ++a) {
+            for (int64_t k = 0; k < pass.length; ++k) {
+                const int64_t row = border_index(a - pass.before + k, n, pass.mode);
+                s.window[k] = row < 0 ? s.constant.data() : s.rows.data() + row * width;
+            }
+            correlate_row(s.window.data(), taps, count, s.ready.data(), true);
+            to.store(s.ready.data(), count, target + a * out_step, p.out_x);
+        }
+    });
+}
+
+// Adjacent axes without a pass become one where both layouts allow it: longer rows, fewer calls.
+void collapse(View& in, View& out, std::vector<Pass>& passes) {
+    for (int d = in.ndim - 2; d >= 0; --d) {
+        const bool used = std::any_of(passes.begin(), passes.end(), [&](const Pass& p) { return p.axis == d || p.axis == d + 1; });
+        if (used || in.strides[d] != in.strides[d + 1] * in.shape[d + 1] || out.strides[d] != out.strides[d + 1] * out.shape[d + 1]) continue;
+        for (View* v : {&in, &out}) {
+            const int64_t merged = v->shape[d] * v->shape[d + 1];
+            *v = v->at(d, 0);
+            v->shape[d] = merged;
+        }
+        for (Pass& p : passes) p.axis -= p.axis > d;
+    }
+}
+
+template <class A> void run(View in, View out, std::vector<Pass> passes, int threads) {
+    collapse(in, out, passes);
+    const int n = in.ndim;
+    size_t done = 0;
+    if (in.data != out.data && (done = Fused<A>::reach(passes, n)) > 0) {
+        const Planes p(in, out);
+        if (done == 1 && passes[0].axis == n - 1) lines<A>(p, passes[0], threads);
+        else Fused<A>(p, passes.data(), done, threads).run(threads);
+    }
+    for (; done < passes.size(); ++done) {
+        const View& source = done == 0 ? in : out;
+        if (passes[done].axis == n - 1) lines<A>(Planes(source, out), passes[done], threads);
+        else columns<A>(source, out, passes[done], threads);
+    }
+}
+
+// float sums give double's bits for small integers: every product and sum is an integer below 2^24.
+bool float_is_exact(DType dtype, const std::vector<Pass>& passes) {
+    if (dtype != DType::boolean && dtype != DType::u8 && dtype != DType::i8 && dtype != DType::u16 && dtype != DType::i16) return false;
+    const double top = dtype == DType::u16 || dtype == DType::i16 ? 65536 : 256;
+    for (const Pass& p : passes) {
+        double sum = 0;
+        for (double w : p.weights) {
+            if (w != std::floor(w)) return false;
+            sum += std::abs(w);
+        }
+        if (p.weights.empty()) sum = p.length;
+        if (sum > 256 || sum * top >= (1 << 24)) return false;
+        if (p.mode == Mode::constant && (p.cval != std::floor(p.cval) || std::abs(p.cval) > top)) return false;
+    }
+    return true;
+}
+}  // namespace
+
+void separable(const View& input, const std::vector<Pass>& passes, bool exact, const View& output, int threads) {
+    if (input.size() == 0) return;
+    const bool single = input.dtype == DType::f32 && output.dtype == DType::f32 && !exact;
+    const bool small = input.dtype == output.dtype && float_is_exact(input.dtype, passes);
+    if (single || small) run<float>(input, output, passes, threads);
+    else run<double>(input, output, passes, threads);
+}
+
+}  // namespace fastmed

@@ -1,0 +1,205 @@
+"""Arrays in and out: checks, casts, layouts, SciPy's ``output=``, border modes."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+#: Border modes by SciPy's names; the numbers are those of csrc/border.hpp.
+MODES = {
+    "nearest": 0,
+    "wrap": 1,
+    "reflect": 2,
+    "mirror": 3,
+    "constant": 4,
+    "grid-wrap": 1,
+    "grid-mirror": 2,
+    "grid-constant": 4,
+}
+
+#: dtypes that kernels work in. float16 is computed in float32 and rounded once; other byte orders are copied.
+KERNEL_DTYPES = frozenset(np.dtype(c) for c in "?bBhHiIlLqQfd")
+
+
+class UnsupportedDtypeError(TypeError, RuntimeError):
+    """The dtype is not one that filters take (SciPy raises RuntimeError here, other libraries TypeError)."""
+
+
+def as_array(image: Any, name: str = "input", *, complex_too: bool = False) -> np.ndarray:
+    """`image` as a NumPy array without copying where possible, its dtype checked."""
+    if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
+        image = np.from_dlpack(image)
+    array = np.asarray(image)
+    if array.dtype.kind == "c" and not complex_too:
+        raise UnsupportedDtypeError(f"{name} has the complex dtype {array.dtype}; a real one is wanted")
+    real = array.real.dtype if array.dtype.kind == "c" else array.dtype
+    if not kernel_dtype(real):
+        raise UnsupportedDtypeError(
+            f"{name} has dtype {array.dtype}, which is not supported; wanted is bool, an integer of 8 to 64 bits, "
+            f"float16, float32 or float64" + (", complex64 or complex128" if complex_too else "")
+        )
+    return array
+
+
+def kernel_dtype(dtype: np.dtype) -> np.dtype | None:
+    """The dtype in which kernels compute `dtype`, or None when they cannot."""
+    native = dtype.newbyteorder("=")
+    if native == np.float16:
+        return np.dtype(np.float32)
+    return native if native in KERNEL_DTYPES else None
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """`array` in a kernel's dtype, byte order and alignment; itself where it is so already."""
+    dtype = kernel_dtype(array.dtype)
+    if dtype == array.dtype and array.flags.aligned and array.dtype.isnative:
+        return array
+    return np.require(array, dtype=dtype, requirements="A")
+
+
+def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -> np.ndarray:
+    """SciPy's ``output=``: None, a dtype, or an array to write into."""
+    if output is None:
+        dtype = image.dtype.newbyteorder("=")
+        return np.empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
+    if isinstance(output, np.ndarray):
+        return _checked_output(output, image.shape, complex_result)
+    try:
+        dtype = np.dtype(output)
+    except TypeError:
+        raise TypeError(f"output must be a NumPy array or a dtype, found {type(output).__name__}") from None
+    if complex_result and dtype.kind != "c":
+        warnings.warn("promoting specified output dtype to complex", stacklevel=4)
+        dtype = np.promote_types(dtype, np.complex64)
+    _check_output_dtype(dtype)
+    return np.empty(image.shape, dtype)
+
+
+def _checked_output(output: np.ndarray, shape: tuple[int, ...], complex_result: bool) -> np.ndarray:
+    if output.shape != shape:
+        raise RuntimeError(f"output shape not correct: found {output.shape}, wanted {shape}")
+    if complex_result and output.dtype.kind != "c":
+        raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+    _check_output_dtype(output.dtype)
+    if not output.flags.writeable:
+        raise ValueError("output array is read-only; a writable one is wanted")
+    return output
+
+
+def _check_output_dtype(dtype: np.dtype) -> None:
+    real = np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
+    if not kernel_dtype(real):
+        raise UnsupportedDtypeError(f"output has dtype {dtype}, which is not supported")
+
+
+def run(
+    compute: Callable[[np.ndarray, np.ndarray, complex], None],
+    image: np.ndarray,
+    output: np.ndarray,
+    cval: complex = 0.0,
+    *,
+    in_place: bool = True,
+) -> np.ndarray:
+    """Call ``compute(input, output, cval)`` on real arrays that kernels can take, and give back `output`.
+
+    Complex arrays are computed part by part. Where the output is not a kernel's (float16, other byte order) or shares
+    memory with the input in a way that the kernel cannot bear, a copy stands between.
+    """
+    if image.size == 0:
+        return output
+    if output.dtype.kind == "c":
+        cval = complex(cval)
+        result = np.empty(image.shape, output.dtype) if np.may_share_memory(image, output) else output
+        run(compute, image.real, result.real, cval.real)
+        run(compute, image.imag if image.dtype.kind == "c" else np.zeros_like(image), result.imag, cval.imag)
+        if result is not output:
+            output[...] = result
+        return output
+    source = native(image)
+    target = output if _writable_by_kernels(output) else np.empty(image.shape, kernel_dtype(output.dtype))
+    if np.may_share_memory(source, target):
+        same = source.dtype == target.dtype and source.__array_interface__["data"] == target.__array_interface__["data"]
+        if not (in_place and same and source.strides == target.strides):
+            source = source.copy()
+    compute(source, target, cval)
+    if target is not output:
+        output[...] = target
+    return output
+
+
+def _writable_by_kernels(output: np.ndarray) -> bool:
+    return kernel_dtype(output.dtype) == output.dtype and output.dtype.isnative and output.flags.aligned
+
+
+def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
+    """SciPy's ``axes=`` as a tuple of axis numbers from 0."""
+    if axes is None:
+        return tuple(range(ndim))
+    if isinstance(axes, Iterable):
+        found = tuple(as_axis(a, ndim) for a in axes)
+        if len(set(found)) != len(found):
+            raise ValueError("axes must be unique")
+        return found
+    if np.isscalar(axes):
+        return (as_axis(axes, ndim),)
+    raise ValueError("axes must be an integer, iterable of integers, or None")
+
+
+def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
+    """One axis number, counted from 0."""
+    value = operator.index(axis)
+    if not -ndim <= value < ndim:
+        raise ValueError(f"specified {name}: {value} is out of range")
+    return value % ndim if ndim else value
+
+
+def per_axis(value: Any, count: int, name: str = "sequence argument") -> list[Any]:
+    """One value for each of `count` axes, from a scalar or a sequence of that length."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [value] * count
+    values = list(value)
+    if len(values) != count:
+        raise RuntimeError(f"{name} must have length equal to input rank: found {len(values)}, wanted {count}")
+    return values
+
+
+def as_mode(mode: Any) -> int:
+    """The number of a border mode."""
+    try:
+        return MODES[mode]
+    except (KeyError, TypeError):
+        raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {', '.join(MODES)}") from None
+
+
+def as_size(size: Any, name: str = "size") -> int:
+    """One window length, at least 1."""
+    try:
+        value = operator.index(size)
+    except TypeError:
+        value = int(size)
+        if value != size:
+            raise ValueError(f"{name} must be a whole number, found {size!r}") from None
+    if value < 1:
+        raise RuntimeError(f"incorrect filter size: {name} must be at least 1, found {value}")
+    return value
+
+
+def check_origin(origin: int, size: int) -> int:
+    """A window's shift; the window must still hold the element itself."""
+    value = operator.index(origin)
+    if size // 2 + value < 0 or size // 2 + value >= size:
+        raise ValueError(f"invalid origin: found {value} for a window of {size}")
+    return value
+
+
+def halo_of(ndim: int, axes: Sequence[int], sizes: Sequence[int], origins: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Halo of windows of `sizes`, shifted by `origins`, along `axes` of an array of `ndim` axes."""
+    halo = [(0, 0)] * ndim
+    for axis, size, origin in zip(axes, sizes, origins, strict=True):
+        before = size // 2 + origin
+        halo[axis] = (before, size - 1 - before)
+    return tuple(halo)

@@ -1,0 +1,225 @@
+"""The list of operations, which kernel runs, and :func:`explain`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import isa, threads
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Every public array operation by name, in the order in which the stages are loaded.
+OPERATIONS: dict[str, Operation] = {}
+
+_explaining = threading.local()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is noted of one public function.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        The function itself, for NumPy arrays.
+    halo : callable or None
+        ``halo(ndim, **arguments)`` -> how many elements the result looks past itself, one ``(before, after)`` per
+        axis. None: the operation looks everywhere, and `chunked` says how it works on chunks.
+    chunked : callable or None
+        ``chunked(operation, **arguments)``, for operations that are not a plain map over chunks with a halo.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    halo: Callable[..., tuple[tuple[int, int], ...]] | None
+    chunked: Callable[..., Any] | None
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """All arguments by name, defaults filled in."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    @property
+    def image(self) -> str:
+        """Name of the first parameter, the array."""
+        return next(iter(self.signature.parameters))
+
+
+def operation(
+    *,
+    halo: Callable[..., tuple[tuple[int, int], ...]] | None = None,
+    chunked: Callable[..., Any] | None = None,
+) -> Callable[[F], F]:
+    """Note a function in :data:`OPERATIONS`; let it take Dask arrays and volumes. Its signature stays."""
+
+    def note(function: F) -> F:
+        op = Operation(function.__name__, function, halo, chunked)
+        OPERATIONS[op.name] = op
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            image = args[0] if args else kwargs.get(op.image)
+            if type(image) is np.ndarray:
+                return function(*args, **kwargs)
+            return _call_on(op, image, args, kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return note
+
+
+def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    volume = image if hasattr(image, "with_array") else None  # a fastmed.Volume
+    array = image if volume is None else volume.array
+    if volume is None and not is_dask(array):
+        return op.function(*args, **kwargs)
+    arguments = {**op.arguments(args, kwargs), op.image: array}
+    if is_dask(array):
+        from . import chunks
+
+        result = chunks.apply(op, arguments)
+    else:
+        result = op.function(**arguments)
+    if volume is not None and getattr(result, "shape", None) == array.shape:
+        return volume.with_array(result)
+    return result
+
+
+def is_dask(array: Any) -> bool:
+    """Whether `array` is a Dask array; does not import Dask."""
+    core = sys.modules.get("dask.array.core")
+    return core is not None and isinstance(array, core.Array)
+
+
+def kernel(name: str, module: str) -> Callable[..., Any]:
+    """The kernel `name` of the backend in force.
+
+    `module` is the calling module's ``__name__``: its Numba twin stands beside it, in ``<module>_numba.py``.
+    """
+    backend, level = isa.backend()
+    if getattr(_explaining, "on", False):
+        return _Stop(name, backend, level)
+    if backend == "cpp":
+        assert level is not None
+        return getattr(isa.load(level), name)
+    return functools.partial(_interruptible, getattr(importlib.import_module(f"{module}_numba"), name))
+
+
+def _interruptible(twin: Callable[..., Any], *args: Any) -> Any:
+    """Run a compiled loop beside the main thread, so that Ctrl-C is answered while it runs."""
+    large = any(isinstance(a, np.ndarray) and a.size > 1 << 20 for a in args)
+    if not large or threading.current_thread() is not threading.main_thread():
+        return twin(*args)
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(twin(*args))
+        except BaseException as error:
+            failure.append(error)
+
+    worker = threading.Thread(target=work, daemon=True, name="fastmed-twin")
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.1)
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+class _Explained(BaseException):
+    """Carries what the first kernel call would have been out of an explained call."""
+
+
+class _Stop:
+    def __init__(self, *what: Any) -> None:
+        self.what = what
+
+    def __call__(self, *args: Any) -> Any:
+        raise _Explained(*self.what, args[-1] if args and isinstance(args[-1], int) else 1)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a call would do: see :func:`explain`."""
+
+    operation: str
+    kernel: str | None
+    backend: str
+    isa: str | None
+    threads: int
+    halo: tuple[tuple[int, int], ...] | None
+    chunked: bool
+
+    def __str__(self) -> str:
+        build = f"{self.backend}/{self.isa}" if self.isa else self.backend
+        halo = "the whole array" if self.halo is None else ", ".join(f"-{a}/+{b}" for a, b in self.halo)
+        where = "Dask chunks" if self.chunked else "memory"
+        return (
+            f"{self.operation}: kernel {self.kernel or '(none needed)'} of build {build}, {self.threads} thread(s) "
+            f"per call, on {where}; looks at {halo} around each element"
+        )
+
+
+def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
+    """Say which kernel, build, threads and halo a call would take, without running it.
+
+    Parameters
+    ----------
+    function : callable
+        An operation of fastmed, for example `fastmed.gaussian_filter`.
+    *args, **kwargs
+        The arguments of the call. They are checked as in the call itself.
+
+    Returns
+    -------
+    Explanation
+        With ``operation, kernel, backend, isa, threads, halo, chunked``.
+
+    Raises
+    ------
+    TypeError
+        If `function` is not an operation of fastmed.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.explain(fastmed.gaussian_filter, np.zeros((8, 8)), 1.0).halo
+    ((4, 4), (4, 4))
+    """
+    op = OPERATIONS.get(getattr(function, "__name__", ""))
+    if op is None or inspect.unwrap(function) is not op.function:
+        raise TypeError(f"explain() takes an operation of fastmed, found {function!r}")
+    arguments = op.arguments(args, kwargs)
+    image = getattr(arguments[op.image], "array", arguments[op.image])
+    chunked = is_dask(image)
+    sample = np.empty(tuple(max(map(int, c)) for c in image.chunks), image.dtype) if chunked else image
+    backend, level = isa.backend()
+    name, count = None, 1
+    _explaining.on = True
+    try:
+        with threads.num_threads(1 if chunked else threads.get_num_threads()):
+            op.function(**{**arguments, op.image: sample})
+    except _Explained as found:
+        name, backend, level, count = found.args
+    finally:
+        _explaining.on = False
+    ndim = np.ndim(sample)
+    halo = op.halo(ndim, **arguments) if op.halo else None
+    return Explanation(op.name, name, backend, level, count, halo, chunked)

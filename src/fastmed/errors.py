@@ -1,0 +1,54 @@
+"""Every error and warning that fastmed itself raises. Each says what was found and what is wanted.
+
+Array functions raise what SciPy raises (``ValueError``, ``TypeError``, ``RuntimeError``); the classes here are for
+what SciPy does not know: kernels that are not built, archives, tables and models. No message carries a patient
+identifier: files are named by the path that the caller gave or by a hash.
+"""
+
+__all__ = [
+    "BackendError",
+    "DecodeError",
+    "FastmedError",
+    "FastmedWarning",
+    "GeometryError",
+    "NoDicomError",
+    "SeriesError",
+    "TableError",
+    "UnsupportedImageError",
+]
+
+
+class FastmedError(Exception):
+    """Base of all errors that fastmed defines."""
+
+
+class FastmedWarning(UserWarning):
+    """Base of all warnings that fastmed gives."""
+
+
+class BackendError(FastmedError, RuntimeError):
+    """A kernel build was asked for by name that is not there or that this processor cannot run."""
+
+
+class SeriesError(FastmedError, ValueError):
+    """A series of files cannot become one volume."""
+
+
+class NoDicomError(SeriesError):
+    """There is no readable DICOM image where one was asked for."""
+
+
+class GeometryError(SeriesError):
+    """The slices of a series do not form one regular volume."""
+
+
+class DecodeError(SeriesError):
+    """Pixel data are truncated, corrupt, or need a decoder that is not installed."""
+
+
+class UnsupportedImageError(SeriesError):
+    """The object holds no image that can be a volume (reports, structure sets, waveforms...)."""
+
+
+class TableError(FastmedError, ValueError):
+    """A feature table lacks a column, has too few groups or classes, or cannot be read."""

@@ -1,0 +1,95 @@
+"""Mean over a box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._engine import threads
+from .._engine.arrays import as_array, as_axes, as_mode, as_output, as_size, check_origin, halo_of, per_axis, run
+from .._engine.operation import kernel, operation
+
+
+def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
+    """The axes that are averaged, and for each size, origin and mode."""
+    axes = as_axes(axes, ndim)
+    sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
+    modes = [as_mode(m) for m in per_axis(mode, len(axes))]
+    rows = []
+    for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
+        s = as_size(s)
+        o = check_origin(o, s)
+        if s > 1:
+            rows.append((axis, s, o, m))
+    return rows
+
+
+def _halo(ndim, **arguments):
+    rows = _parameters(ndim, **arguments)
+    return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+
+
+@operation(halo=_halo)
+def uniform_filter(
+    input: Any,
+    size: Any = 3,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Replace every element by the mean of the box around it.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.uniform_filter`, but for NaN and infinity: SciPy
+    carries them on to the end of each line, here they reach exactly the boxes that hold them.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    size : int or sequence of int, optional
+        Width of the box in elements. An even box reaches one element further toward index 0.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str or sequence of str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the box; positive values move it toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`; integers are cut toward zero after each axis, as in SciPy, bit for bit.
+
+    Raises
+    ------
+    RuntimeError
+        A size below 1, unknown mode, wrong shape of `output`, unsupported dtype.
+    ValueError
+        An origin that moves the box off its element, an axis that is not there, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.uniform_filter(np.array([0.0, 0, 3, 0, 0]), 3)
+    array([0., 1., 1., 1., 0.])
+    """
+    image = as_array(input, complex_too=True)
+    rows = _parameters(image.ndim, size, mode, origin, axes)
+    output = as_output(output, image, complex_result=image.dtype.kind == "c")
+    if not rows:
+        output[...] = image
+        return output
+    columns = [list(c) for c in zip(*rows, strict=True)]
+
+    def compute(source, target, cval):
+        kernel("uniform_filter", __name__)(source, *columns, float(cval), target, threads.budget(source.size))
+
+    return run(compute, image, output, cval)
