@@ -49,7 +49,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def scatter(x: Sequence[float], y: Sequence[float], classes: Sequence[Any], wrong: Iterable[bool] | None = None,
-            width: int = 560, height: int = 360) -> dict[str, Any]:
+            width: int = 460, height: int = 330) -> dict[str, Any]:
     """Positions of a scatter plot: one point per row, its class as a number, whether it was predicted wrongly."""
     xs, ys = np.asarray(x, float), np.asarray(y, float)
     names = sorted({str(c) for c in classes})
