@@ -10,6 +10,10 @@
 #include "parallel.hpp"
 #include "simd.hpp"
 
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
+
 namespace fastmed {
 namespace {
 
@@ -66,16 +70,19 @@ template <class A> Rows<A> rows_of(DType dtype) {
 template <class A> FASTMED_INLINE typename simd<A>::v multiply_add(typename simd<A>::v a, typename simd<A>::v b, typename simd<A>::v c) {
     return a * b + c;
 }
-#if defined(__FMA__) && defined(__GNUC__)
-// float32 need not match SciPy's bits: one rounding less, and half the instructions.
+#if defined(__AVX512F__)
+// float32 need not match SciPy's bits: one rounding less, and half the instructions (as intrinsics: -ffp-contract=off
+// holds for this file, and a loop of __builtin_fmaf over the lanes stays scalar).
 template <> FASTMED_INLINE simd<float>::v multiply_add<float>(simd<float>::v a, simd<float>::v b, simd<float>::v c) {
-    simd<float>::v r;
-    for (int i = 0; i < simd<float>::lanes; ++i) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return r;
+    return _mm512_fmadd_ps(a, b, c);
+}
+#elif defined(__FMA__)
+template <> FASTMED_INLINE simd<float>::v multiply_add<float>(simd<float>::v a, simd<float>::v b, simd<float>::v c) {
+    return _mm256_fmadd_ps(a, b, c);
 }
 #endif
 
-enum class Kind { plain, symmetric, antisymmetric, mean };
+enum class Kind { plain, symmetric, antisymmetric, mean, running_mean };
 
 template <class A> struct Taps {
     Kind kind;
@@ -84,6 +91,7 @@ template <class A> struct Taps {
     A divisor;
 
     explicit Taps(const Pass& p) : kind(Kind::mean), length(p.length), w(p.weights.begin(), p.weights.end()), divisor(A(p.length)) {
+        if (p.running) kind = Kind::running_mean;
         if (p.weights.empty()) return;
         kind = Kind::plain;
         const int64_t half = length / 2;
@@ -154,6 +162,25 @@ template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, in
     }
     correlate_block<A, 1>(copies.data(), t, 0, rest.data() + t.length * L);
     std::copy_n(rest.data() + t.length * L, n - i, out + i);
+}
+
+// SciPy's running sum, along a line and over rows: where its rounding shows in an integer result (64-bit integers,
+// fractions cut to integers) the sum must be built as SciPy builds it.
+template <class A> void running_mean(const A* line, int64_t length, int64_t n, A* out) {
+    A sum = 0;
+    for (int64_t k = 0; k < length; ++k) sum += line[k];
+    out[0] = sum / A(length);
+    for (int64_t i = 1; i < n; ++i) {
+        sum += line[i + length - 1] - line[i - 1];
+        out[i] = sum / A(length);
+    }
+}
+template <class A>
+void running_mean(const A* const* rows, int64_t length, int64_t n, const A* leaves, std::vector<A>& sum, A* out) {
+    if (!leaves) std::fill(sum.begin(), sum.end(), A(0));
+    for (int64_t k = leaves ? length - 1 : 0; k < length; ++k)
+        for (int64_t i = 0; i < n; ++i) sum[i] += leaves ? rows[k][i] - leaves[i] : rows[k][i];
+    for (int64_t i = 0; i < n; ++i) out[i] = sum[i] / A(length);
 }
 
 // --- along the last axis: one line with its borders -------------------------------------------------------------------
@@ -364,9 +391,9 @@ template <class A> struct Fused {
 template <class A> void lines(const Planes& p, const Pass& pass, int threads) {
     const auto from = rows_of<A>(p.in.dtype), to = rows_of<A>(p.out.dtype);
     const Taps<A> taps(pass);
-    const bool in_place = p.in.data == p.out.data;
-    const int64_t piece = in_place ? p.nx : std::min<int64_t>(p.nx, 1 << 16);
-    const int64_t rows = in_place || p.nx > piece ? 1 : std::clamp<int64_t>((1 << 16) / p.nx, 1, p.ny);
+    const bool whole = p.in.data == p.out.data || pass.running;
+    const int64_t piece = whole ? p.nx : std::min<int64_t>(p.nx, 1 << 16);
+    const int64_t rows = whole || p.nx > piece ? 1 : std::clamp<int64_t>((1 << 16) / p.nx, 1, p.ny);
     const int64_t pieces = (p.nx + piece - 1) / piece, groups = (p.ny + rows - 1) / rows;
     struct Scratch {
         std::vector<A> line, ready;
@@ -384,7 +411,8 @@ template <class A> void lines(const Planes& p, const Pass& pass, int threads) {
         for (int64_t y = y0; y < std::min(y0 + rows, p.ny); ++y) {
             const char* in = p.in.data + i + z * p.in_z + y * p.in_y;
             load_extended(from, in, p.in_x, p.nx, pass, x0, x1 - x0, s.line.data());
-            correlate_row(s.window.data(), taps, x1 - x0, s.ready.data(), true);
+            if (pass.running) running_mean(s.line.data(), pass.length, p.nx, s.ready.data());
+            else correlate_row(s.window.data(), taps, x1 - x0, s.ready.data(), true);
             to.store(s.ready.data(), x1 - x0, p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x, p.out_x);
         }
     });
@@ -399,12 +427,12 @@ template <class A> void columns(View in, View out, const Pass& pass, int threads
     const int64_t strip = std::min<int64_t>(p.nx, std::max<int64_t>(64, (1 << 18) / n)), width = strip + 5 * PAD<A>;
     const int64_t strips = (p.nx + strip - 1) / strip;
     struct Scratch {
-        std::vector<A> rows, constant, ready;
+        std::vector<A> rows, constant, ready, sum;
         std::vector<const A*> window;
     };
     auto make = [&] {
         return Scratch{std::vector<A>(n * width), std::vector<A>(width, A(pass.cval)), std::vector<A>(width),
-                       std::vector<const A*>(pass.length)};
+                       std::vector<A>(width), std::vector<const A*>(pass.length)};
     };
     parallel_for(p.batch * p.nz * p.ny * strips, threads, make, [&](Scratch& s, int64_t unit) {
         const int64_t x0 = unit % strips * strip, count = std::min(strip, p.nx - x0), y = unit / strips % p.ny;
@@ -413,12 +441,15 @@ template <class A> void columns(View in, View out, const Pass& pass, int threads
         const char* source = p.in.data + i + z * p.in_z + y * p.in_y + x0 * p.in_x;
         char* target = p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x;
         for (int64_t a = 0; a < n; ++a) from.load(source + a * in_step, p.in_x, count, s.rows.data() + a * width);
+        const A* leaves = nullptr;
         for (int64_t a = 0; a < n; ++a) {
             for (int64_t k = 0; k < pass.length; ++k) {
                 const int64_t row = border_index(a - pass.before + k, n, pass.mode);
                 s.window[k] = row < 0 ? s.constant.data() : s.rows.data() + row * width;
             }
-            correlate_row(s.window.data(), taps, count, s.ready.data(), true);
+            if (pass.running) running_mean(s.window.data(), pass.length, count, leaves, s.sum, s.ready.data());
+            else correlate_row(s.window.data(), taps, count, s.ready.data(), true);
+            leaves = s.window[0];
             to.store(s.ready.data(), count, target + a * out_step, p.out_x);
         }
     });
@@ -442,7 +473,8 @@ template <class A> void run(View in, View out, std::vector<Pass> passes, int thr
     collapse(in, out, passes);
     const int n = in.ndim;
     size_t done = 0;
-    if (in.data != out.data && (done = Fused<A>::reach(passes, n)) > 0) {
+    const bool running = std::any_of(passes.begin(), passes.end(), [](const Pass& p) { return p.running; });
+    if (in.data != out.data && !running && (done = Fused<A>::reach(passes, n)) > 0) {
         const Planes p(in, out);
         if (done == 1 && passes[0].axis == n - 1) lines<A>(p, passes[0], threads);
         else Fused<A>(p, passes.data(), done, threads).run(threads);
@@ -470,10 +502,18 @@ bool float_is_exact(DType dtype, const std::vector<Pass>& passes) {
     }
     return true;
 }
+// Whether every window sum is exact in double (integers of at most 32 bits), so that its order does not matter.
+bool sums_are_exact(DType dtype, const Pass& p) {
+    if (dtype == DType::f32 || dtype == DType::f64 || dtype == DType::u64 || dtype == DType::i64) return false;
+    return p.mode != Mode::constant || (p.cval == std::floor(p.cval) && std::abs(p.cval) < 1e9);
+}
+
 }  // namespace
 
-void separable(const View& input, const std::vector<Pass>& passes, bool exact, const View& output, int threads) {
+void separable(const View& input, std::vector<Pass> passes, bool exact, const View& output, int threads) {
     if (input.size() == 0) return;
+    const bool integers = output.dtype != DType::f32 && output.dtype != DType::f64;
+    for (Pass& p : passes) p.running = p.weights.empty() && integers && !sums_are_exact(input.dtype, p);
     const bool single = input.dtype == DType::f32 && output.dtype == DType::f32 && !exact;
     const bool small = input.dtype == output.dtype && float_is_exact(input.dtype, passes);
     if (single || small) run<float>(input, output, passes, threads);

@@ -13,12 +13,13 @@ struct Pass {
     int64_t before;
     Mode mode;
     double cval;
-    Doubles weights;  // empty: the mean of the window
+    Doubles weights;       // empty: the mean of the window
+    bool running = false;  // set inside: the mean by SciPy's running sum
 };
 
 // Runs the passes in order; between passes values are cast to the output's dtype, as SciPy does. `exact`: sums in
 // double in SciPy's order (always so but for float32 and where single precision gives the same bits). The output may
 // be the input itself; it may not overlap it otherwise.
-void separable(const View& input, const std::vector<Pass>& passes, bool exact, const View& output, int threads);
+void separable(const View& input, std::vector<Pass> passes, bool exact, const View& output, int threads);
 
 }  // namespace fastmed

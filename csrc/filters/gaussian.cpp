@@ -12,7 +12,7 @@ void gaussian_filter(View input, Ints axes, Ints radii, Doubles weights, Ints mo
         passes.push_back({int(axes[k]), length, radii[k], Mode(modes[k]), cval, Doubles(w, w + length)});
         w += length;
     }
-    separable(input, passes, exact, output, threads);
+    separable(input, std::move(passes), exact, output, threads);
 }
 
 }  // namespace fastmed

@@ -10,7 +10,7 @@ void uniform_filter(View input, Ints axes, Ints sizes, Ints origins, Ints modes,
     std::vector<Pass> passes;
     for (size_t k = 0; k < axes.size(); ++k)
         passes.push_back({int(axes[k]), sizes[k], sizes[k] / 2 + origins[k], Mode(modes[k]), cval, {}});
-    separable(input, passes, false, output, threads);
+    separable(input, std::move(passes), false, output, threads);
 }
 
 }  // namespace fastmed
