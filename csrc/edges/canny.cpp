@@ -2,8 +2,8 @@
 // mask, Sobel, suppression of what is no maximum across the edge, hysteresis.
 //
 // Blocks of rows go through all local steps while they are in cache, so nothing of the image's size is held beside the
-// marks, which are written into the output itself: 0 nothing, 1 weak, 2 strong, 3 strong and its neighbours followed.
-// Hysteresis follows edges inside each block, then over the seams between blocks: the order does not change the set.
+// marks, which are written into the output itself: 0 nothing, 1 weak, 2 strong. Hysteresis makes weak marks strong
+// inside each block, then over the seams between blocks: the order does not change the set.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,8 +16,8 @@
 namespace fastmed {
 namespace {
 
-enum Stage : int { MAGNITUDE = 0, MARKS = 1, EDGES = 2 };  // numbers of fastmed.edges._canny
-enum Mark : uint8_t { NOTHING = 0, WEAK = 1, STRONG = 2, FOLLOWED = 3 };
+enum Stage : int { SMOOTHED = 0, MAGNITUDE = 1, MARKS = 2, EDGES = 3 };  // numbers of fastmed.edges._canny
+enum Mark : uint8_t { NOTHING = 0, WEAK = 1, STRONG = 2 };
 
 constexpr int64_t MARGIN = 16;  // elements beside each row: one is needed on either side, 16 keep rows aligned
 
@@ -62,24 +62,30 @@ template <class A> void gradient_row(const A* __restrict up, const A* __restrict
 }
 
 // Marks where the magnitude is at least `low` and no neighbour across the edge exceeds it. Those neighbours lie
-// between a pixel beside (or above, if the gradient is steeper along i) and a diagonal one; `w` says where between.
-// Written without branches: which way a gradient points cannot be predicted.
+// between a pixel beside (above, where the gradient is steeper along i) and a diagonal one; `w` says where between.
+// All nine values are loaded before anything is chosen, so that the compiler sees no branch: 60 -> 12 ms for 2048^2.
 template <class A> void mark_row(const A* __restrict up, const A* __restrict at, const A* __restrict down, const A* __restrict gi,
                                  const A* __restrict gj, int64_t n, A low, double high, uint8_t* __restrict marks) {
     for (int64_t x = 0; x < n; ++x) {
-        const A m = at[x], a = std::abs(gi[x]), b = std::abs(gj[x]);
-        const bool same = (gi[x] <= 0) == (gj[x] <= 0);  // the gradient points down-right or up-left
-        const bool steep = same ? a > b : a >= b;
+        const A i = gi[x], j = gj[x], a = std::abs(i), b = std::abs(j);
+        const A u0 = up[x - 1], u1 = up[x], u2 = up[x + 1];
+        const A c0 = at[x - 1], m = at[x], c2 = at[x + 1];
+        const A d0 = down[x - 1], d1 = down[x], d2 = down[x + 1];
+        const bool same = (i <= 0) == (j <= 0);  // the gradient points down-right or up-left
+        const bool steep = (a > b) | (!same & (a == b));
         const A w = (steep ? b : a) / (steep ? a : b);
-        const A ahead = same ? down[x] : up[x], behind = same ? up[x] : down[x];
-        const A ahead_right = same ? down[x + 1] : up[x + 1], behind_left = same ? up[x - 1] : down[x - 1];
-        const A near1 = steep ? ahead : at[x + 1], near2 = steep ? behind : at[x - 1];
+        const A far1 = same ? d2 : u2, far2 = same ? u0 : d0;
+        const A near1 = steep ? (same ? d1 : u1) : c2, near2 = steep ? (same ? u1 : d1) : c0;
         const double rest = 1.0 - double(w), top = double(m);
-        const bool keep = (m >= low) & (double(ahead_right * w) + double(near1) * rest <= top) &
-                          (double(behind_left * w) + double(near2) * rest <= top);
-        marks[x] = keep ? (top >= high ? STRONG : WEAK) : NOTHING;
+        const bool keep = (m >= low) & (double(far1 * w) + double(near1) * rest <= top) & (double(far2 * w) + double(near2) * rest <= top);
+        marks[x] = uint8_t(uint8_t(keep) + uint8_t(keep & (top >= high)));
     }
 }
+
+struct Trail {  // of the hysteresis
+    std::vector<int64_t> stack;
+    std::vector<uint8_t> column, seeds;
+};
 
 // --- local steps on blocks of rows -----------------------------------------------------------------------------------
 template <class A> struct Local {
@@ -123,7 +129,7 @@ template <class A> struct Local {
         std::vector<A> raw, smooth, share, table, rows;
         std::vector<uint8_t> mask_rows;
         int64_t table_row = -1;
-        std::vector<int64_t> stack;
+        Trail trail;
     };
     Scratch scratch() const {
         Scratch s;
@@ -133,6 +139,7 @@ template <class A> struct Local {
         if (masked()) s.share.resize(size), s.mask_rows.resize(3 * nx);
         if (bleed.ndim == 2) s.table.resize(width);
         s.rows.resize(7 * width);
+        if (stage == EDGES) s.trail = trail();
         return s;
     }
 
@@ -230,6 +237,10 @@ template <class A> struct Local {
         const int64_t y0 = index * block, y1 = std::min(y0 + block, ny);
         const int64_t first = std::max<int64_t>(0, y0 - 2), end = std::min(ny, y1 + 2);
         const A* rows = smoothed_rows(s, first, end, threads);
+        if (stage == SMOOTHED) {
+            for (int64_t y = y0; y < y1; ++y) std::copy_n(rows + (y - first) * width, nx, reinterpret_cast<A*>(output.data) + y * nx);
+            return;
+        }
         auto row = [&](int64_t y) { return rows + (std::clamp<int64_t>(y, 0, ny - 1) - first) * width; };
         auto ring = [&](int64_t y) { return s.rows.data() + MARGIN + (y % 3) * width; };
         auto gi = [&](int64_t y) { return s.rows.data() + MARGIN + (3 + y % 2) * width; };
@@ -244,7 +255,8 @@ template <class A> struct Local {
         }
         if (stage == MAGNITUDE) return;
         if (y1 == ny) std::fill_n(marks(ny - 1), nx, NOTHING);
-        if (stage == EDGES) follow(s.stack, y0 * nx, y1 * nx);
+        if (stage == EDGES)
+            for (int64_t y = y0; y < y1; ++y) follow(s.trail, y, y0, y1);
     }
     void finish_row(Scratch& s, int64_t y, const A* up, const A* at, const A* down, const A* gi, const A* gj) const {
         uint8_t* out = marks(y);
@@ -256,55 +268,54 @@ template <class A> struct Local {
     }
 
     // --- hysteresis: the outermost rows and columns hold no marks, so neighbours never wrap around ---
+    // Makes the weak marks strong that touch a strong one in row y, and all that hang on them, inside [begin, end).
+    void follow(Trail& trail, int64_t y, int64_t begin, int64_t end) const {
+        const uint8_t* at = marks(y);
+        const uint8_t *up = y > begin ? at - nx : at, *down = y + 1 < end ? at + nx : at;
+        uint8_t *column = trail.column.data(), *seeds = trail.seeds.data();
+        for (int64_t x = 0; x < nx; ++x) column[x] = std::max(std::max(up[x], down[x]), at[x]);
+        uint8_t any = 0;
+        for (int64_t x = 1; x + 1 < nx; ++x) {
+            const uint8_t most = std::max(std::max(column[x - 1], column[x + 1]), column[x]);
+            any |= seeds[x] = (at[x] == WEAK) & (most == STRONG);
+        }
+        if (!any) return;
+        for (int64_t x = 1; x + 1 < nx; ++x) {
+            if (!seeds[x] || at[x] != WEAK) continue;
+            marks(y)[x] = STRONG;
+            trail.stack.push_back(y * nx + x);
+            grow(trail.stack, begin * nx, end * nx);
+        }
+    }
     void grow(std::vector<int64_t>& stack, int64_t begin, int64_t end) const {
-        uint8_t* all = reinterpret_cast<uint8_t*>(output.data);
+        uint8_t* all = marks(0);
         const int64_t around[8] = {-nx - 1, -nx, -nx + 1, -1, 1, nx - 1, nx, nx + 1};
         while (!stack.empty()) {
             const int64_t at = stack.back();
             stack.pop_back();
             for (const int64_t step : around) {
                 const int64_t next = at + step;
-                if (next < begin || next >= end || all[next] == NOTHING || all[next] == FOLLOWED) continue;
-                all[next] = FOLLOWED;
+                if (next < begin || next >= end || all[next] != WEAK) continue;
+                all[next] = STRONG;
                 stack.push_back(next);
             }
         }
     }
-    void follow(std::vector<int64_t>& stack, int64_t begin, int64_t end) const {
-        uint8_t* all = reinterpret_cast<uint8_t*>(output.data);
-        for (int64_t i = begin; i < end; ++i) {
-            const void* found = std::memchr(all + i, STRONG, end - i);
-            if (!found) return;
-            i = static_cast<const uint8_t*>(found) - all;
-            all[i] = FOLLOWED;
-            stack.push_back(i);
-            grow(stack, begin, end);
-        }
-    }
-    // Edges that go on beyond the row before a seam or after it.
-    void follow_over(std::vector<int64_t>& stack, int64_t seam) const {
-        for (const int64_t y : {seam - 1, seam}) {
-            const uint8_t *here = marks(y), *there = marks(y == seam ? seam - 1 : seam);
-            for (int64_t x = 1; x + 1 < nx; ++x) {
-                if (here[x] != FOLLOWED) continue;
-                if ((there[x - 1] | there[x + 1] | there[x]) == NOTHING) continue;
-                stack.push_back(y * nx + x);
-            }
-        }
-        grow(stack, 0, ny * nx);
-    }
+    Trail trail() const { return {std::vector<int64_t>(), std::vector<uint8_t>(nx), std::vector<uint8_t>(nx)}; }
 };
 
-template <class A> void run(const Local<A>& local, Stage stage, int threads) {
-    const bool alone = local.blocks == 1;
+template <class A> void run(const Local<A>& local, int threads) {
+    const bool alone = local.blocks == 1;  // then the threads share the smoothing inside it
     parallel_for(local.blocks, threads, [&] { return local.scratch(); },
                  [&](auto& s, int64_t i) { local.run(s, i, alone ? threads : 1); });
-    if (stage != EDGES) return;
-    parallel_for(local.blocks - 1, 1, [] { return std::vector<int64_t>(); },
-                 [&](auto& stack, int64_t i) { local.follow_over(stack, (i + 1) * local.block); });
+    if (local.stage != EDGES) return;
+    parallel_for(local.blocks - 1, 1, [&] { return local.trail(); }, [&](Trail& trail, int64_t i) {
+        const int64_t seam = (i + 1) * local.block;
+        for (int64_t y : {seam - 1, seam}) local.follow(trail, y, 0, local.ny);
+    });
     parallel_for(local.blocks, threads, [&](int64_t i) {
-        uint8_t *row = local.marks(i * local.block), *end = local.marks(std::min((i + 1) * local.block, local.ny));
-        for (; row < end; ++row) *row = *row == FOLLOWED;
+        uint8_t *p = local.marks(i * local.block), *end = local.marks(std::min((i + 1) * local.block, local.ny));
+        for (; p < end; ++p) *p = *p == STRONG;
     });
 }
 
@@ -315,7 +326,7 @@ void canny(View image, View mask, Ints axes, Ints radii, Doubles weights, Ints m
     if (image.size() == 0) return;
     auto with = [&](auto a) {
         using A = decltype(a);
-        run(Local<A>(image, mask, axes, radii, weights, modes, cval, bleed, Stage(stage), low, high, output, threads), Stage(stage), threads);
+        run(Local<A>(image, mask, axes, radii, weights, modes, cval, bleed, Stage(stage), low, high, output, threads), threads);
     };
     if (image.dtype == DType::f32) with(float());
     else with(double());

@@ -12,7 +12,7 @@ from .._engine.operation import kernel, operation
 from ..filters._gaussian import _parameters, _weights, smooth
 
 # What the kernel gives; the numbers are those of csrc/edges/canny.cpp.
-_MAGNITUDE, _MARKS, _EDGES = 0, 1, 2
+_SMOOTHED, _MAGNITUDE, _MARKS, _EDGES = range(4)
 _NONE = np.empty(0, np.uint8)  # stands for "no mask" and "no table"
 
 
