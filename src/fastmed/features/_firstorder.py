@@ -95,4 +95,4 @@ def _histogram(values: np.ndarray, low: float, high: float) -> dict[str, float]:
         bins = np.minimum((BINS * ((block - low) / (high - low))).astype(np.intp), BINS - 1)
         counts += np.bincount(bins, minlength=BINS)
     share = counts[counts > 0] / values.size
-    return {"entropy": float(-(share * np.log2(share)).sum()) + 0.0, "uniformity": float((share * share).sum())}
+    return {"entropy": float(-(share * np.log2(share)).sum()), "uniformity": float((share * share).sum())}

@@ -79,8 +79,8 @@ def _grey(array: np.ndarray, meta: Any) -> np.ndarray:
         array = array[..., :3].mean(axis=-1, dtype=np.float32)
     if not 2 <= array.ndim <= 4:
         raise ValueError(
-            f"volume has {array.ndim} dimension(s), shape {array.shape}; wanted is (y, x), (z, y, x), (t, z, y, x) "
-            "or colour (t, y, x, c)"
+            f"volume has {array.ndim} dimension(s), shape {array.shape}; wanted is (y, x), (z, y, x), "
+            "(t, z, y, x) or colour (t, y, x, c)"
         )
     dtype = array.dtype.newbyteorder("=")
     if dtype.kind == "f" and dtype.itemsize not in (4, 8):
@@ -90,7 +90,7 @@ def _grey(array: np.ndarray, meta: Any) -> np.ndarray:
 
 
 def _is_colour(array: np.ndarray, meta: Any) -> bool:
-    """Three or four unsigned channels last: told by the reader, or by a last axis too short to be an image row."""
+    """Three or four unsigned channels last: the reader says so, or the axis is too short for a row."""
     samples = (meta or {}).get("samples_per_pixel") if isinstance(meta, dict) else None
     if samples is not None:
         return int(samples) > 1 and array.ndim >= 3 and array.shape[-1] == int(samples)
@@ -103,7 +103,7 @@ def _in_plane(volume: Any, spacing: Any) -> tuple[float, float]:
         return 1.0, 1.0
     steps = np.asarray(given, dtype=np.float64).reshape(-1)
     if not 2 <= steps.size <= 4 or not (np.isfinite(steps).all() and (steps > 0).all()):
-        raise ValueError(f"spacing is {given!r}; wanted are 2 to 4 positive numbers in mm, row and column last")
+        raise ValueError(f"spacing is {given!r}; wanted are 2 to 4 positive mm, row and column last")
     return float(steps[-2]), float(steps[-1])
 
 

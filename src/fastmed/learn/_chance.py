@@ -7,18 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 
-def recalls(truth: np.ndarray, predicted: np.ndarray, n_classes: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """Recall of each class; NaN for a class without a member."""
-    weights = np.ones(len(truth)) if weights is None else weights
-    total = np.bincount(truth, weights, n_classes)
-    right = np.bincount(truth, weights * (truth == predicted), n_classes)
-    with np.errstate(invalid="ignore"):
-        return right / total
-
-
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
     """Mean recall over the classes that occur."""
-    return float(np.nanmean(recalls(truth, predicted, n_classes)))
+    total = np.bincount(truth, minlength=n_classes)
+    right = np.bincount(truth[truth == predicted], minlength=n_classes)
+    return float((right[total > 0] / total[total > 0]).mean())
 
 
 def interval(

@@ -22,7 +22,8 @@ FORMAT = 1
 
 #: The arrays of a model file, in this order.
 ARRAYS = (
-    "median", "mean", "scale", "pca_mean", "pca_components", "support_vectors", "n_support", "dual_coef", "intercept",
+    "median", "mean", "scale", "pca_mean", "pca_components", "support_vectors", "n_support", "dual_coef",
+    "intercept",
 )
 
 
@@ -52,7 +53,7 @@ class Model:
 
     @classmethod
     def from_pipeline(cls, pipeline: Any, features: Sequence[str], label: str = "") -> Model:
-        """Take the arrays out of a fitted scikit-learn Pipeline of the steps of :func:`fastmed.learn.pipeline`."""
+        """Take the arrays out of a fitted Pipeline of :func:`fastmed.learn.pipeline`'s steps."""
         impute, scale, pca, svm = (pipeline.named_steps[k] for k in ("impute", "scale", "pca", "svm"))
         arrays = {
             "median": impute.statistics_,
@@ -87,7 +88,7 @@ class Model:
         return _one_against_rest(self._one_against_one(kernel), len(self.classes))
 
     def _one_against_one(self, kernel: np.ndarray) -> np.ndarray:
-        """Decision of each pair of classes; `dual_coef` holds a vector's weights against the other classes."""
+        """Decision per pair of classes; `dual_coef` holds a vector's weights against the other classes."""
         a = self.arrays
         edges = np.concatenate([[0], np.cumsum(a["n_support"])])
         parts = [slice(edges[c], edges[c + 1]) for c in range(len(self.classes))]
@@ -126,7 +127,7 @@ class Model:
 
 
 def _one_against_rest(pairs: np.ndarray, n_classes: int) -> np.ndarray:
-    """Votes per class, ties settled by the summed confidences, squeezed into (-1/3, 1/3) so that no vote turns."""
+    """Votes per class; ties are settled by the summed confidences, squeezed into (-1/3, 1/3)."""
     votes = np.zeros((len(pairs), n_classes))
     confidence = np.zeros((len(pairs), n_classes))
     column = 0
@@ -157,8 +158,8 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """
     arrays = {name: np.asarray(model.arrays[name]) for name in ARRAYS}
     header: dict[str, Any] = {
-        "fastmed_model": FORMAT, "features": model.features, "classes": model.classes, "gamma": model.gamma.hex(),
-        "label": model.label,
+        "fastmed_model": FORMAT, "features": model.features, "classes": model.classes,
+        "gamma": model.gamma.hex(), "label": model.label,
     }
     text = json.dumps({**header, "sha256": _digest(header, arrays)}, sort_keys=True).encode()
     target = Path(path)
@@ -200,4 +201,5 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     found = _digest(header, arrays)
     if found != wanted:
         raise TableError(f"{file} is damaged: its SHA-256 is {found}, its header says {wanted}")
-    return Model(header["features"], header["classes"], float.fromhex(header["gamma"]), arrays, header["label"])
+    gamma = float.fromhex(header["gamma"])
+    return Model(header["features"], header["classes"], gamma, arrays, header["label"])

@@ -57,12 +57,13 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> pd.
     name = file.name.lower().removesuffix(".gz")
     csv = name.endswith((".csv", ".tsv"))
     try:
-        table = pd.read_csv(file, sep="\t" if name.endswith(".tsv") else ",") if csv else pd.read_parquet(file)
+        separator = "\t" if name.endswith(".tsv") else ","
+        table = pd.read_csv(file, sep=separator) if csv else pd.read_parquet(file)
     except Exception as error:
         kind = "CSV" if csv else "Parquet"
         raise TableError(f"{file} cannot be read as a {kind} table: {type(error).__name__}") from error
     if table.empty:
-        raise TableError(f"{file} holds {len(table)} rows and {table.shape[1]} columns; at least one row is wanted")
+        raise TableError(f"{file} holds {len(table)} rows, {table.shape[1]} columns; at least one row is wanted")
     for column in columns:
         require(table, column, "column")
     return table
@@ -80,12 +81,12 @@ def require(table: pd.DataFrame, column: str, role: str) -> None:
 def feature_columns(
     table: pd.DataFrame, label: str, group: str, features: Sequence[str] | None = None
 ) -> list[str]:
-    """The columns to learn from: `features`, or all numeric ones but label, group, identifiers and geometry."""
+    """`features`, or all numeric columns but label, group, identifiers and geometry."""
     if features is not None:
         for name in features:
             require(table, name, "feature column")
             if name in (label, group) or not _numeric(table[name]):
-                raise TableError(f"column {name!r} cannot be a feature: it is not numeric, or is label or group")
+                raise TableError(f"column {name!r} is no feature: it is not numeric, or is label or group")
         chosen = list(features)
     else:
         left_out = {label, group, *IDENTIFIERS, *GEOMETRY}

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import confusion_matrix, roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -24,7 +24,10 @@ from ._evaluation import Evaluation
 from ._model import Model
 from ._table import feature_columns, matrix, require
 
-GRID = {"svm__C": [0.1, 1.0, 10.0, 100.0], "svm__gamma": ["scale", "auto"]}
+#: Candidates, the smoothest first: of equal scores the first is taken.
+GRID: list[dict[str, Any]] = [
+    {"svm__C": c, "svm__gamma": gamma} for c in (0.1, 1.0, 10.0, 100.0) for gamma in ("scale", "auto")
+]
 FALLBACK: dict[str, Any] = {"svm__C": 1.0, "svm__gamma": "scale"}
 INNER_FOLDS = 3
 
@@ -48,8 +51,12 @@ def pipeline(components: float | int = 0.95) -> Pipeline:
         ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
         ("scale", StandardScaler()),
         ("pca", PCA(n_components=components, svd_solver="full")),
-        ("svm", SVC(class_weight="balanced", break_ties=True)),
+        ("svm", _svm()),
     ])
+
+
+def _svm() -> SVC:
+    return SVC(class_weight="balanced", break_ties=True)
 
 
 @dataclass
@@ -277,12 +284,32 @@ def _search(data: _Data, training: np.ndarray, components: float | int, seed: in
     splits = _splits(y, group, min(INNER_FOLDS, fewest), seed) if fewest > 1 else None
     if splits is None:
         return dict(FALLBACK)
-    shortest = min(len(a) for a, _ in splits)
-    search = GridSearchCV(_pipeline(components, shortest, data), GRID, scoring="balanced_accuracy", cv=splits,
-                          refit=False, error_score="raise")
+    # Imputer, scaler and PCA do not depend on C and gamma: fitted once per split, not once per candidate.
+    parts = [_transformed(data, rows[training], rows[test], components) for training, test in splits]
+    scores = [np.mean([_svm_score(data, p, candidate) for p in parts]) for candidate in GRID]
+    return dict(GRID[int(np.argmax(np.round(scores, 12)))])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One split, up to the SVM: row numbers, and their PCA scores."""
+
+    training: np.ndarray
+    test: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+
+
+def _transformed(data: _Data, training: np.ndarray, test: np.ndarray, components: float | int) -> _Part:
+    front = _pipeline(components, len(training), data)[:-1]
     with _quiet():
-        search.fit(data.x[rows], y)
-    return dict(search.best_params_)
+        inside = front.fit_transform(data.x[training])
+        return _Part(training, test, inside, front.transform(data.x[test]))
+
+
+def _svm_score(data: _Data, part: _Part, parameters: dict[str, Any]) -> float:
+    svm = _svm().set_params(**_plain(parameters)).fit(part.inside, data.y[part.training])
+    return _chance.balanced_accuracy(data.y[part.test], svm.predict(part.outside), len(data.classes))
 
 
 def _thinned(rows: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -387,27 +414,22 @@ def _refitting_score(
 
     Imputer, scaler and PCA see no labels, so each fold is transformed once.
     """
-    parts = []
-    for training, test in splits:
-        front = _pipeline(components, len(training), data)[:-1]
-        with _quiet():
-            inside = front.fit_transform(data.x[training])
-            parts.append((training, test, inside, front.transform(data.x[test])))
-    svm = _pipeline(components, len(data.y), data).set_params(**best).named_steps["svm"]
+    parts = [_transformed(data, training, test, components) for training, test in splits]
+    svm = _svm().set_params(**_plain(best))
     n_classes = len(data.classes)
 
     def score(labels: np.ndarray) -> float:
         y = labels[data.unit]
         decision = np.zeros((len(y), n_classes))
-        for training, test, inside, outside in parts:
-            present = np.unique(y[training])
+        for part in parts:
+            present = np.unique(y[part.training])
             if len(present) == 1:
-                decision[np.ix_(test, present)] = 1
+                decision[np.ix_(part.test, present)] = 1
                 continue
             # A class that chance left out of the training part cannot be predicted.
-            decision[test] = -np.inf
-            found = _two_sided(svm.fit(inside, y[training]).decision_function(outside))
-            decision[np.ix_(test, present)] = found
+            decision[part.test] = -np.inf
+            svm.fit(part.inside, y[part.training])
+            decision[np.ix_(part.test, present)] = _two_sided(svm.decision_function(part.outside))
         return _chance.balanced_accuracy(labels, _by_unit(data, decision).argmax(axis=1), n_classes)
 
     return score
