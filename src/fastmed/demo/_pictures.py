@@ -67,18 +67,21 @@ def _dicom(name: str) -> Callable[[], tuple[np.ndarray, float]]:
     return load
 
 
-def _ultrasound(name: str, rows: slice) -> Callable[[], tuple[np.ndarray, float]]:
-    """The brightness of a colour image, cut to `rows`: text that the scanner burned in stays out of the report."""
+def _frame(name: str, rows: slice = slice(None)) -> Callable[[], tuple[np.ndarray, float]]:
+    """The middle frame of a file that has no place in space, colours as their brightness, cut to `rows`: text that
+    the scanner burned into an ultrasound image stays out of the report."""
 
     def load() -> tuple[np.ndarray, float]:
         import pydicom
 
         dataset = pydicom.dcmread(_wheel_file(name))
         try:
-            colour = dataset.pixel_array
+            frames = dataset.pixel_array
         except (RuntimeError, NotImplementedError, ValueError):
             raise NotHere("no decoder for its transfer syntax is installed") from None
-        return colour[rows].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32), 1.0
+        if dataset.SamplesPerPixel == 3:
+            frames = frames[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        return (frames[len(frames) // 2] if frames.ndim == 3 else frames)[rows], 1.0
 
     return load
 
@@ -103,8 +106,8 @@ SOURCES = (
     Source("CT of a head", "pydicom", _dicom("J2K_pixelrep_mismatch.dcm")),
     Source("CT of a spine", "pydicom", _dicom("CT_small.dcm")),
     Source("MR of an abdomen", "pydicom", _dicom("examples_overlay.dcm")),
-    Source("Enhanced (multi-frame) MR", "pydicom", _dicom("emri_small.dcm")),
-    Source("Doppler ultrasound", "pydicom", _ultrasound("examples_rgb_color.dcm", slice(70, 165))),
+    Source("Enhanced (multi-frame) MR", "pydicom", _frame("emri_small.dcm")),
+    Source("Doppler ultrasound", "pydicom", _frame("examples_rgb_color.dcm", slice(70, 165))),
     Source("4-D MR of a head, first time point", "nibabel", _nibabel_4d),
 )
 

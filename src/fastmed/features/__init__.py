@@ -9,7 +9,7 @@ import numpy as np
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
-__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "otsu_threshold"]
+__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "foreground", "otsu_threshold"]
 
 #: Raised with every change of a value: rows that an older version computed are then computed anew.
 FEATURES_VERSION = 1
@@ -124,3 +124,35 @@ def _measure(
         region = smoothed > threshold if image.mask is None else image.mask[index]
         edges.add(smoothed, region & finite)
         shapes.add(region & finite if image.mask is None else region)
+
+
+def foreground(volume: Any, *, spacing: Any = None) -> np.ndarray:
+    """The region that :func:`extract_features` measures when it is given no mask.
+
+    Parameters
+    ----------
+    volume, spacing
+        As in :func:`extract_features`.
+
+    Returns
+    -------
+    array of bool, shape (n, y, x)
+        For each plane what exceeds Otsu's threshold of the whole volume after smoothing; nothing where the volume is
+        constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.zeros((40, 40)); image[10:30, 10:30] = 100
+    >>> int(foreground(image, spacing=(0.5, 0.5)).sum())
+    388
+    """
+    image = planes(volume, None, spacing)
+    values = image.values()
+    low, high = _range(values)
+    region = np.zeros(image.stack.shape, bool)
+    if low < high and np.isfinite(high - low):
+        threshold = _threshold(values, low, high)
+        for plane, (smoothed, finite) in zip(region, image.smoothed(low, high), strict=True):
+            np.logical_and(smoothed > threshold, finite, out=plane)
+    return region
