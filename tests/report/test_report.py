@@ -77,7 +77,11 @@ def test_synthetic_is_said_only_where_it_is_so(tmp_path):
 
 def test_a_report_may_be_nearly_empty(tmp_path):
     text = " ".join(Tags(_page(tmp_path, Content("Nothing"))).text)
-    assert "Nothing" in text and "None: every file" in text
+    assert "Nothing" in text and "not in the table" not in text
+
+
+def test_an_archive_without_failures_says_so(tmp_path):
+    assert "None: every file" in _page(tmp_path, Content("t", columns=["a"], rows=[[1]], shape=(1, 1)))
 
 
 def test_file_names_are_counted_instead_of_shown(tmp_path):

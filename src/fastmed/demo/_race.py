@@ -19,7 +19,7 @@ def race(name: str, workload: str, calls: dict[str, Callable[[], Any]], compare:
     """Run `calls` (the first is ours) in turn, as often as the patience allows; the best time of each counts."""
     results = {who: call() for who, call in calls.items()}  # also the warm-up
     ours, *others = calls
-    agreement = "; ".join(f"{who}: {compare(results[ours], results[who])}" for who in others)
+    agreement = "; ".join(compare(results[ours], results[who]) for who in others)
     best = dict.fromkeys(calls, float("inf"))
     end = time.perf_counter() + PATIENCE
     for turn in range(20):

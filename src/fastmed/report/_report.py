@@ -207,7 +207,6 @@ def _variables(content: Content) -> dict[str, Any]:
         "failures": _failures(content),
         "confusion": _svg.confusion(outcome.confusion, outcome.classes) if outcome else None,
         "scatter": _scatter(outcome) if outcome and outcome.components else None,
-        "peers": sorted({name for step in content.steps for name in step.peers}),
     }
 
 
