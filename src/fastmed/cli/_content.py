@@ -32,7 +32,7 @@ def content_of(out: Path, title: str, **more: Any) -> Content:
     from ..learn import read_table
 
     table = read_table(out / TABLE)
-    failures = _failures(out / FAILURES)
+    failures = read_failures(out / FAILURES)
     evaluation = read_evaluation(out / EVALUATION)
     columns = _first(table.columns)
     return Content(
@@ -55,7 +55,8 @@ def _first(columns: Sequence[str]) -> list[str]:
     return named + picked + [c for c in columns if c not in named and c not in picked]
 
 
-def _failures(path: Path) -> list[tuple[str, str]]:
+def read_failures(path: Path) -> list[tuple[str, str]]:
+    """(file, reason) of every file that is not in the table; none where the run left no such table."""
     if not path.is_file():
         return []
     import pyarrow.parquet as parquet
@@ -158,3 +159,10 @@ def captions_of(table: pd.DataFrame, evaluation: Mapping[str, Any] | None) -> di
         text = f"{row['label']}, predicted {row['predicted']}" if wrong else f"{row['label']}, predicted so"
         captions[str(table["series"].iloc[row["row"]])] = (text, wrong)
     return captions
+
+
+def slices_of(out: Path, index: Any) -> list[Picture]:
+    """Slices of the archive that `index` is of, under which stands what the table and the model in `out` know."""
+    from ..learn import read_table
+
+    return slices(index.series, captions_of(read_table(out / TABLE, ["series"]), read_evaluation(out / EVALUATION)))

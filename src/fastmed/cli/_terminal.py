@@ -54,6 +54,10 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             fail(str(error), NOTHING_USABLE)
         except (FastmedError, SeriesError, BackendError) as error:
             fail(str(error), BAD_INPUT)
+        except ValueError as error:
+            if not str(error) or isinstance(error, UnicodeError):
+                raise
+            fail(str(error), BAD_INPUT)
         except OSError as error:
             name = f": {error.filename}" if error.filename else ""
             fail(f"{error.strerror or error}{name}", BAD_INPUT)
@@ -142,3 +146,23 @@ def steps(title: str, unit: str) -> Iterator[Steps]:
         yield bar
     finally:
         bar.stop()
+
+
+@contextlib.contextmanager
+def extraction() -> Iterator[Callable[[int, int, str], None]]:
+    """What `fastmed.jobs.extract` wants as `progress`: a bar for the scan, then one for the series."""
+    bars: dict[str, Steps] = {}
+
+    def show(done: int, total: int, name: str) -> None:
+        phase, unit = ("finding series", "files") if name == "scan" else ("extracting features", "series")
+        if phase not in bars:
+            for bar in bars.values():
+                bar.stop()
+            bars[phase] = Steps(phase, unit, console())
+        bars[phase](done, total)
+
+    try:
+        yield show
+    finally:
+        for bar in bars.values():
+            bar.stop()

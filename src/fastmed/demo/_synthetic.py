@@ -75,8 +75,8 @@ def _spikes(rng: np.random.Generator, label: str) -> tuple[np.ndarray, np.ndarra
     if label == "smooth":
         count = int(rng.integers(0, 7))
         return _directions(rng, count), rng.uniform(0.05, 0.30, count), rng.uniform(8, 20, count)
-    count = int(rng.integers(7, 22))
-    return _directions(rng, count), rng.uniform(0.10, 1.0) * rng.uniform(0.4, 1.0, count), rng.uniform(25, 90, count)
+    count = int(rng.integers(8, 22))
+    return _directions(rng, count), rng.uniform(0.25, 1.1) * rng.uniform(0.4, 1.0, count), rng.uniform(20, 60, count)
 
 
 def _nodule(points: np.ndarray, rng: np.random.Generator, label: str) -> np.ndarray:
