@@ -141,7 +141,7 @@ def median_filter(
 
     def compute(source, target, cval):
         # SciPy casts cval to the dtype first, wrapping around, but not where a median of two is a plain maximum.
-        plain = count > 2 or _holds(source.dtype, cval)
+        plain = count > 2 or not footprint.all() or _holds(source.dtype, cval)
         work = source if plain else source.astype(np.float64)
         result = target if target.dtype == work.dtype else np.empty(work.shape, work.dtype)
         kernel("median_filter", __name__)(
