@@ -135,7 +135,7 @@ def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume
 
 
 def _as_error(lost: list[Failure], index: Index) -> SeriesError:
-    first = lost[0]
+    first = min(lost, key=lambda f: bool(f.key))  # a broken file is the cause, a hole in its series the consequence
     more = f" (and {len(lost) - 1} more files)" if len(lost) > 1 else ""
     return first.error(f"{first.reason}{more}")
 
