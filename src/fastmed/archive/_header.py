@@ -378,7 +378,8 @@ def _pixel_element(source: BinaryIO, syntax: str) -> tuple[int, int, int, bytes]
 
 def _check_is_image(dataset: Dataset, sop_class: str, tag: int) -> None:
     name = _class_name(sop_class)
-    if sop_class in _NOT_A_VOLUME or (not tag and not _numbers(dataset, "Rows")):
+    image = "Image Storage" in name or _numbers(dataset, "Rows") is not None
+    if sop_class in _NOT_A_VOLUME or not (tag or image):
         raise UnsupportedImageError(f"no image that can be a volume: {name}")
     if not tag:
         raise DecodeError(f"the image has no pixel data ({name})")
@@ -407,7 +408,7 @@ def _image(
     multiframe = "NumberOfFrames" in dataset
     return Image(
         path=path,
-        series=hashlib.sha256(_text(dataset, "SeriesInstanceUID").encode()).hexdigest(),
+        series=_series_hash(dataset, source),
         study=short_hash(study),
         patient=short_hash(f"{patient}\0{_text(dataset, 'IssuerOfPatientID')}" if patient else study),
         patient_from="patient" if patient else "study",
@@ -437,6 +438,15 @@ def _image(
         units=_units(dataset, sop_class),
         facts=_facts(dataset),
     )
+
+
+def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
+    """Of the SeriesInstanceUID; a file without one is a series by itself."""
+    uid = _text(dataset, "SeriesInstanceUID") or "no series: " + _text(dataset, "SOPInstanceUID")
+    if not uid.split(": ")[-1]:
+        source.seek(0)
+        return hashlib.sha256(b"no series" + source.read(1 << 20)).hexdigest()
+    return hashlib.sha256(uid.encode()).hexdigest()
 
 
 _CODES = set(

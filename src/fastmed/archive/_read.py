@@ -24,8 +24,9 @@ def read_series(series: Series, *, dtype: Any = "auto") -> Volume:
     series : Series
         From `scan`.
     dtype : 'auto' or dtype, optional
-        'auto' takes the smallest integer type that holds every value the headers allow, if all rescale slopes and
-        intercepts are whole numbers; else float32 (float64 for more than 24 stored bits or double pixel data).
+        'auto' takes an integer type if all rescale slopes and intercepts are whole numbers: the smallest that holds
+        every value the headers allow, and int16 instead of int32 where the values fit. Else float32, or float64 for
+        more than 24 stored bits or double pixel data.
 
     Returns
     -------
@@ -42,27 +43,44 @@ def read_series(series: Series, *, dtype: Any = "auto") -> Volume:
     ValueError
         If `dtype` cannot hold the values.
     """
-    slices = series.slices
-    wanted = _decode.dtype_of(slices, dtype)
-    array = np.empty(series.shape, wanted)
+    candidates = _decode.dtypes_of(series.slices, dtype)
+    with quiet():
+        for wanted in candidates:
+            array = np.empty(series.shape, wanted)
+            try:
+                _load(series, array)
+                break
+            except _decode.Overflow:
+                continue
+        else:
+            raise ValueError(f"dtype {candidates[-1]} cannot hold the values of this series; ask for 'auto' or 'float32'")
+    meta = {**series.meta, "stored_bits": max(s.image.stored for s in series.slices)}
+    units = series.slices[0].image.units
+    return Volume(array, series.affine, modality=series.modality, units=units, meta=meta)
+
+
+def _load(series: Series, array: np.ndarray) -> None:
+    """Decode the files side by side, each straight into its place."""
     files: dict[str, list[int]] = defaultdict(list)
-    for k, one in enumerate(slices):
+    for k, one in enumerate(series.slices):
         files[one.image.path].append(k)
 
     def load(ks: list[int]) -> None:
-        _decode.fill([slices[k] for k in ks], [array[k] for k in ks])
+        _decode.fill([series.slices[k] for k in ks], [array[k] for k in ks])
 
-    with quiet():
-        workers = _decode.threads_for(len(files))
-        if workers == 1:
-            for ks in files.values():
-                load(ks)
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix="fastmed-read") as pool:
-                for done in [pool.submit(load, ks) for ks in files.values()]:
-                    done.result()
-    meta = {**series.meta, "stored_bits": max(s.image.stored for s in slices)}
-    return Volume(array, series.affine, modality=series.modality, units=slices[0].image.units, meta=meta)
+    workers = _decode.threads_for(len(files))
+    if workers == 1:
+        for ks in files.values():
+            load(ks)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="fastmed-read") as pool:
+        waiting = [pool.submit(load, ks) for ks in files.values()]
+        try:
+            for done in waiting:
+                done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume:
@@ -117,7 +135,7 @@ def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume
 
 
 def _as_error(lost: list[Failure], index: Index) -> SeriesError:
-    first = lost[0]
+    first = min(lost, key=lambda f: bool(f.key))  # a broken file is the cause, a hole in its series the consequence
     more = f" (and {len(lost) - 1} more files)" if len(lost) > 1 else ""
     return first.error(f"{first.reason}{more}")
 

@@ -207,7 +207,11 @@ def _single_images(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]
             raise UnsupportedImageError(f"{len(files)} colour slices: a volume holds one value per voxel")
         raise NoGeometry(f"{len(files)} slices without position and orientation: their order in space is unknown")
     parts = sorted(files.values(), key=lambda part: (part[0].image.number or 0, part[0].image.instance))
-    return [(part[0].image.instance, part) for part in parts], "image"
+    names: list[Hashable] = [part[0].image.instance for part in parts]
+    if len(set(names)) < len(names):  # one object several times, with other pixels or in other encodings
+        digests = [(part[0].image.syntax, read_pixel_digest(part[0].image)) for part in parts]
+        names = [(n, d, digests[:i].count(d)) for i, (n, d) in enumerate(zip(names, digests, strict=True))]
+    return list(zip(names, parts, strict=True)), "image"
 
 
 def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:

@@ -19,6 +19,9 @@ MODES = {"external": 0, "list": 1, "ccomp": 2, "tree": 3}
 #: Which points of a border are kept: whether straight runs become their two ends.
 METHODS = {"simple": True, "none": False}
 
+# Only packing to bits is shared over threads; 256 elements cost what one costs elsewhere (0.2 ms for 2048 x 2048).
+ELEMENTS_PER_COST = 256
+
 
 @dataclass(frozen=True, eq=False)
 class Contours:
@@ -172,6 +175,6 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     _check_shape(image.shape)
     retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, METHODS, "method")
     image = native(_foreground(image))
-    budget = threads.budget(image.size)
+    budget = threads.budget(image.size // ELEMENTS_PER_COST)
     points, offsets, hierarchy = kernel("trace_contours", __name__)(image, retrieve, simple, budget)
     return Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4))

@@ -55,7 +55,7 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
         * ``firstorder_*``: IBSI's statistics in the intensity unit of the image (variance and energy:
           squared); kurtosis is excess kurtosis; ``entropy`` (bits) and ``uniformity`` are those of 32 bins of
           equal width between minimum and maximum.
-        * ``edge_density``: Canny edge pixels of the foreground per mm² of foreground, after smoothing by 1
+        * ``edge_density``: Canny edge pixels on or beside the foreground per mm² of it, after smoothing by 1
           mm, with thresholds of 5 % and 10 % of the range (99.5th - 0.5th percentile) per mm.
           ``edge_gradient_*``: the gradient's magnitude in the foreground, in intensity per mm; ``p90`` is the
           mean over planes of the 90th percentile; ``relative`` is the mean in shares of the range per mm.

@@ -35,7 +35,7 @@ class Shapes:
         pixels = int(np.count_nonzero(foreground))
         if not pixels:
             return
-        found = trace_contours(foreground.astype(np.uint8), mode="ccomp", method="none")
+        found = trace_contours(foreground.astype(np.uint8), mode="ccomp", method="simple")
         self.pixels.append(pixels)
         self.borders.append(len(found.offsets) - 1)
         self.shapes.append(shape_of(largest(found.points, found.offsets, self.spacing)))

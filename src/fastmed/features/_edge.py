@@ -19,6 +19,17 @@ LOW_PER_MM, HIGH_PER_MM = 0.05, 0.1
 _SOBEL = 8.0
 
 
+def _widened(mask: np.ndarray) -> np.ndarray:
+    """The mask and the pixels beside it, corners too: where its outline is an edge, half of it lies there."""
+    wide = mask.copy()
+    wide[1:] |= mask[:-1]
+    wide[:-1] |= mask[1:]
+    rows = wide.copy()
+    wide[:, 1:] |= rows[:, :-1]
+    wide[:, :-1] |= rows[:, 1:]
+    return wide
+
+
 class Edges:
     """Sums over planes; :meth:`features` gives the family."""
 
@@ -37,9 +48,9 @@ class Edges:
         rise = [sobel(smoothed, axis=a, mode="nearest") / np.float32(_SOBEL * step) for a, step in steps]
         slope = np.hypot(*rise)[foreground].astype(np.float64)
         self.pixels += count
-        self.edge_pixels += int(np.count_nonzero(self._edges(smoothed) & foreground))
-        self.total += slope.sum()
-        self.squares += (slope * slope).sum()
+        self.edge_pixels += int(np.count_nonzero(self._edges(smoothed) & _widened(foreground)))
+        self.total += float(slope.sum())
+        self.squares += float((slope * slope).sum())
         self.steepest = max(self.steepest, float(slope.max()))
         self.p90.append(float(np.percentile(slope, 90)))
 

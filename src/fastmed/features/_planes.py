@@ -91,9 +91,9 @@ def _grey(array: np.ndarray, meta: Any) -> np.ndarray:
 
 def _is_colour(array: np.ndarray, meta: Any) -> bool:
     """Three or four unsigned channels last: the reader says so, or the axis is too short for a row."""
-    samples = (meta or {}).get("samples_per_pixel") if isinstance(meta, dict) else None
-    if samples is not None:
-        return int(samples) > 1 and array.ndim >= 3 and array.shape[-1] == int(samples)
+    axes = meta.get("axes") if isinstance(meta, dict) else None
+    if axes and len(axes) == array.ndim:
+        return axes.endswith("c")
     return array.dtype.kind == "u" and array.ndim >= 3 and array.shape[-1] in (3, 4) and array.shape[-2] > 4
 
 

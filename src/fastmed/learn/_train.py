@@ -179,7 +179,7 @@ def _check_numbers(folds: int, components: float | int, permutations: int) -> No
             raise ValueError(f"{name} is {value!r}; wanted is a whole number of at least {least}")
     whole = isinstance(components, int | np.integer) and not isinstance(components, bool) and components >= 1
     if not whole and not (isinstance(components, float | np.floating) and 0 < components < 1):
-        raise ValueError(f"components is {components!r}; wanted is a share in (0, 1) or a number of at least 1")
+        raise ValueError(f"components is {components!r}; wanted is a share in (0, 1) or a number from 1 on")
 
 
 # --- the table as arrays ------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _prepare(table: pd.DataFrame, label: str, group: str, features: Sequence[str
     require(table, label, "label column")
     require(table, group, "group column")
     if label == group:
-        raise TableError(f"label and group are the same column, {label!r}: every class would be held out as a whole")
+        raise TableError(f"label and group are the same column, {label!r}: each class would be held out whole")
     columns = feature_columns(table, label, group, features)
     notes: list[str] = []
     known = (table[label].notna() & table[group].notna()).to_numpy()

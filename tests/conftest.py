@@ -1,0 +1,18 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the repository; a test that needs it is skipped where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("FASTMED_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared data: no folder {folder} (FASTMED_SHARED_DATA names another place)")
+    return folder
