@@ -368,8 +368,8 @@ def canny(
     mask : array_like of bool, optional
         Shape of `image`. Only pixels in it count, and only those with all 8 neighbours in it can be edges.
     use_quantiles : bool, optional
-        The thresholds are quantiles, from 0 to 1, of the gradient magnitudes of the whole image (None: 0.1 and
-        0.2). On Dask arrays this gathers the magnitudes of all chunks in one task.
+        The thresholds are quantiles, from 0 to 1, of the gradient magnitudes of the whole image (None: 0.1
+        and 0.2). On Dask arrays this gathers the magnitudes of all chunks in one task.
     mode : str or (str, str), optional
         What stands outside for the Gaussian: 'constant' (default), 'reflect', 'mirror', 'nearest' or 'wrap'.
         With 'constant', and with a mask, smoothed values are divided by the weight that lies inside.
@@ -386,8 +386,8 @@ def canny(
     Raises
     ------
     ValueError
-        Not two axes, no pixels, 64-bit integers, `low_threshold` above `high_threshold`, quantiles outside 0 to
-        1, negative `sigma`.
+        Not two axes, no pixels, 64-bit integers, `low_threshold` above `high_threshold`, quantiles outside 0
+        to 1, negative `sigma`.
     IndexError
         `mask` has another shape than `image`.
     RuntimeError
