@@ -4,6 +4,7 @@
 #include <tuple>
 #include <vector>
 
+#include "flat.hpp"
 #include "view.hpp"
 
 namespace fastmed {

@@ -63,6 +63,15 @@ template <class T> struct vector_as_array {
     bool load(handle, bool) { return false; }
 };
 template <> struct type_caster<std::vector<int32_t>> : vector_as_array<int32_t> {};
+template <class T> struct type_caster<fastmed::Flat<T>> {
+    PYBIND11_TYPE_CASTER(fastmed::Flat<T>, const_name("numpy.ndarray"));
+    static handle cast(fastmed::Flat<T>&& flat, return_value_policy, handle) {
+        auto* kept = new fastmed::Flat<T>(std::move(flat));
+        capsule owner(kept, [](void* p) { delete static_cast<fastmed::Flat<T>*>(p); });
+        return array_t<T>(static_cast<ssize_t>(kept->size()), kept->data(), owner).release();
+    }
+    bool load(handle, bool) { return false; }
+};
 }  // namespace pybind11::detail
 
 namespace fastmed {

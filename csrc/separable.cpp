@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cast.hpp"
 #include "parallel.hpp"
 #include "simd.hpp"
 
@@ -17,19 +18,7 @@
 namespace fastmed {
 namespace {
 
-// --- casts, as SciPy's C code does them on x86: toward zero, then modulo 2^bits ------------------------------------
-template <class T, class A> FASTMED_INLINE T cast(A x) {
-    if constexpr (std::is_floating_point_v<T>) {
-        return static_cast<T>(x);
-    } else if constexpr (sizeof(T) < 4 || std::is_same_v<T, int32_t>) {
-        return static_cast<T>(static_cast<int32_t>(x));
-    } else if constexpr (std::is_same_v<T, uint64_t>) {
-        return x >= A(9223372036854775808.0) ? static_cast<T>(static_cast<int64_t>(x - A(9223372036854775808.0))) + (T(1) << 63)
-                                             : static_cast<T>(static_cast<int64_t>(x));
-    } else {
-        return static_cast<T>(static_cast<int64_t>(x));
-    }
-}
+// --- rows of a dtype ------------------------------------------------------------------------------------------------
 template <class T, class A> void load_row(const char* from, int64_t stride, int64_t n, A* to) {
     if (stride == sizeof(T)) {
         const T* p = reinterpret_cast<const T*>(from);

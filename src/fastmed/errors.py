@@ -11,7 +11,11 @@ __all__ = [
     "FastmedError",
     "FastmedWarning",
     "GeometryError",
+    "MissingSlices",
+    "MixedGeometry",
     "NoDicomError",
+    "NoGeometry",
+    "RepeatedPositions",
     "SeriesError",
     "TableError",
     "UnsupportedImageError",
@@ -40,6 +44,22 @@ class NoDicomError(SeriesError):
 
 class GeometryError(SeriesError):
     """The slices of a series do not form one regular volume."""
+
+
+class MissingSlices(GeometryError):
+    """Slices are missing inside a series; the message says how many and where."""
+
+
+class RepeatedPositions(GeometryError):
+    """Several slices lie at one position and no tag tells which belong together."""
+
+
+class MixedGeometry(GeometryError):
+    """One series holds slices of several sizes, orientations, spacings or frames of reference."""
+
+
+class NoGeometry(GeometryError):
+    """Several slices, but no usable positions, orientations or pixel spacings to place them in space."""
 
 
 class DecodeError(SeriesError):

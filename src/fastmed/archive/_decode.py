@@ -1,0 +1,259 @@
+"""Pixels of slices -> their place in the volume.
+
+Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`; everything
+else goes through pydicom's decoders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+from pydicom.pixels import get_decoder, iter_pixels, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.uid import UID
+
+from ..errors import DecodeError, FastmedError
+from ._header import Image, Slice, open_regular, parse, raw_source
+
+try:
+    from . import _pixels as kernels
+except ImportError:  # the extension is not built
+    from . import _pixels_numpy as kernels  # type: ignore[no-redef]
+
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
+_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the file
+#: could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
+_EXPANSION, _LARGE = 20_000, 1 << 26
+
+
+def dtype_of(slices: Sequence[Slice], asked: str | np.dtype | type) -> np.dtype:
+    """The dtype of the volume: what was asked for, or the smallest that holds every value the slices can have.
+
+    Raises
+    ------
+    DecodeError
+        If a rescale slope or intercept is no usable number.
+    ValueError
+        If an integer dtype was asked for that cannot hold the values.
+    """
+    for one in slices:
+        if not (math.isfinite(one.slope) and math.isfinite(one.intercept)) or one.slope == 0 or abs(one.slope) > 1e30:
+            raise DecodeError(f"rescale slope {one.slope:g} and intercept {one.intercept:g} cannot be used")
+    fitting = _smallest(slices)
+    if isinstance(asked, str) and asked == "auto":
+        return fitting
+    dtype = np.dtype(asked)
+    if dtype not in (np.dtype(t) for t in (*_INTEGERS, np.float32, np.float64)):
+        raise ValueError(f"dtype must be 'auto', an integer of 8 to 64 bits or a float of 32 or 64, found {dtype}")
+    if dtype.kind != "f" and not np.can_cast(fitting, dtype):
+        raise ValueError(f"dtype {dtype} cannot hold the values of this series, which need {fitting}; ask for 'float32'")
+    return dtype
+
+
+def _smallest(slices: Sequence[Slice]) -> np.dtype:
+    if any(s.image.kind == "f" for s in slices):
+        return np.dtype(np.float64 if any(s.image.allocated == 64 for s in slices) else np.float32)
+    whole = all(s.slope == int(s.slope) and s.intercept == int(s.intercept) for s in slices)
+    ranges = [_range(s) for s in slices]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    if whole:
+        for dtype in _INTEGERS:
+            if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+                return np.dtype(dtype)
+    return np.dtype(np.float64 if any(s.image.stored > 24 for s in slices) else np.float32)
+
+
+def _range(one: Slice) -> tuple[float, float]:
+    """Smallest and largest value that the slice can hold."""
+    image = one.image
+    if image.lut:
+        return 0, 65535
+    low, high = (-(1 << (_bits(image) - 1)), (1 << (_bits(image) - 1)) - 1) if image.kind == "i" else (0, (1 << _bits(image)) - 1)
+    ends = [one.slope * low + one.intercept, one.slope * high + one.intercept]
+    return min(ends), max(ends)
+
+
+def _bits(image: Image) -> int:
+    """How many bits count. A JPEG 2000 stream has a precision of its own, which may exceed what the header says."""
+    return image.allocated if image.syntax in _JPEG_2000 else image.stored
+
+
+def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+    """Decode slices of one file into arrays of (rows, columns) or (rows, columns, 3).
+
+    Raises
+    ------
+    DecodeError
+        If the pixels are truncated or corrupt, or their decoder is not installed.
+    """
+    image = slices[0].image
+    with open_regular(image.path) as file, _guarded(image):
+        if image.encapsulated or image.samples > 1 or image.colour or image.lut or image.allocated not in (8, 16, 32, 64):
+            _fill_decoded(file, image, slices, targets)
+        else:
+            source = raw_source(file, image.syntax)
+            for one, target in zip(slices, targets, strict=True):
+                _fill_raw(source, one, target)
+
+
+@contextlib.contextmanager
+def _guarded(image: Image) -> Iterator[None]:
+    """Decoders raise anything, Rust panics (BaseException) too, and quote the file: say our own words instead."""
+    try:
+        yield
+    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise DecodeError(f"the pixel data ({_syntax_name(image)}) cannot be decoded ({type(error).__name__})") from None
+
+
+def _syntax_name(image: Image) -> str:
+    uid = UID(image.syntax)
+    return uid.name if uid.name != uid else "unknown transfer syntax"
+
+
+# --------------------------------------------------------------------------------------------------------------- raw
+
+
+def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
+    image = one.image
+    size = image.allocated // 8
+    flat = target.reshape(-1)
+    in_place = image.kind != "f" and flat.dtype.kind != "f" and flat.itemsize == size
+    raw = flat.view(np.uint8) if in_place else np.empty(image.frame_bytes, np.uint8)
+    source.seek(image.offset + one.frame * image.frame_bytes)
+    _read_exactly(source, raw)
+    if image.big_endian and size > 1:
+        kernels.swap_bytes(raw, size)
+    elif image.swap_words:
+        raw = _unswapped(source, one)
+    if image.kind == "f":
+        values = raw.view(f"f{size}")
+        flat[...] = values if one.slope == 1 and one.intercept == 0 else values * one.slope + one.intercept
+    elif not (in_place and _identical(one, flat.dtype)) or image.swap_words:
+        kernels.convert(
+            raw, flat, size, image.shift, image.stored, image.kind == "i", float(one.slope), float(one.intercept)
+        )
+
+
+def _read_exactly(source: BinaryIO, raw: np.ndarray) -> None:
+    view = memoryview(raw)
+    done = 0
+    while done < len(view):
+        count = source.readinto(view[done:])  # type: ignore[attr-defined]
+        if not count:
+            raise DecodeError(f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing")
+        done += count
+
+
+def _unswapped(source: BinaryIO, one: Slice) -> np.ndarray:
+    """8-bit values that a big-endian file holds in 16-bit words; a frame may start inside a word."""
+    image = one.image
+    start = one.frame * image.frame_bytes
+    first, last = start - start % 2, start + image.frame_bytes
+    words = np.zeros((last - first + 1) // 2 * 2, np.uint8)
+    source.seek(image.offset + first)
+    available = source.read(len(words))
+    words[: len(available)] = np.frombuffer(available, np.uint8)
+    kernels.swap_bytes(words, 2)
+    return np.ascontiguousarray(words[start - first : start - first + image.frame_bytes])
+
+
+def _identical(one: Slice, dtype: np.dtype) -> bool:
+    """Whether the stored bytes are the values already."""
+    image = one.image
+    return (
+        (one.slope, one.intercept) == (1, 0) and image.stored == image.allocated
+        and (dtype.kind == image.kind or (dtype.kind, image.kind) == ("u", "u"))
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- pydicom's decoders
+
+
+def _fill_decoded(file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+    _check_decoder(image)
+    _check_expansion(image)
+    dataset = parse(file)
+    frames = [s.frame for s in slices]
+    if image.frames > 1:
+        arrays: Iterator[np.ndarray] = iter_pixels(dataset, raw=not image.colour, indices=frames)
+    else:
+        arrays = iter([pixel_array(dataset, raw=not image.colour)])
+    for one, target, array in zip(slices, targets, arrays, strict=True):
+        if image.photometric == "PALETTE COLOR":
+            array = apply_color_lut(array, dataset)
+        if array.shape != target.shape:
+            raise DecodeError(f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}")
+        if image.lut:
+            target[...] = apply_modality_lut(array, dataset)
+        elif image.colour:
+            _copy_colour(array, target)
+        else:
+            _convert(one, array, target)
+
+
+def _check_decoder(image: Image) -> None:
+    try:
+        decoder = get_decoder(UID(image.syntax))
+    except NotImplementedError:
+        raise DecodeError(f"there is no decoder for {_syntax_name(image)}") from None
+    if not decoder.is_available:
+        raise DecodeError(f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'")
+
+
+def _check_expansion(image: Image) -> None:
+    if not image.encapsulated:
+        return
+    wanted = image.frame_bytes * image.frames
+    present = image.size - image.offset
+    if wanted > _LARGE and wanted > _EXPANSION * present:
+        raise DecodeError(f"the header claims {wanted} bytes of pixels for {present} compressed bytes")
+
+
+def _copy_colour(array: np.ndarray, target: np.ndarray) -> None:
+    if not np.can_cast(array.dtype, target.dtype):
+        raise DecodeError(f"the decoder gave {array.dtype} where {target.dtype} was expected")
+    target[...] = array
+
+
+def _convert(one: Slice, array: np.ndarray, target: np.ndarray) -> None:
+    image = one.image
+    array = np.ascontiguousarray(array)
+    signed = array.dtype.kind == "i" or image.kind == "i"
+    if image.kind == "f" or array.dtype.kind == "f":
+        target[...] = array * one.slope + one.intercept
+        return
+    bits, shift = 8 * array.itemsize, 0
+    if image.syntax == _RLE or not image.encapsulated:
+        bits, shift = min(image.stored, bits), image.shift if image.stored < bits else 0
+    elif signed and image.syntax not in _JPEG_2000:
+        bits = min(image.stored, bits)  # these codecs know no sign: it stands in the highest stored bit
+    if image.encapsulated and image.syntax != _RLE and array.size:
+        _check_range(image, array, signed, bits)
+    kernels.convert(
+        array.reshape(-1).view(np.uint8), target.reshape(-1), array.itemsize, shift, bits, signed, float(one.slope),
+        float(one.intercept),
+    )  # fmt: skip
+
+
+def _check_range(image: Image, array: np.ndarray, signed: bool, bits: int) -> None:
+    """The dtype of the volume was chosen from the stored bits: no value may need more."""
+    allowed = _bits(image)
+    if signed or int(array.max()) < 1 << allowed:
+        return
+    raise DecodeError(f"the compressed data hold values of more than the {allowed} stored bits of the header")
+
+
+def threads_for(files: int) -> int:
+    """How many threads to decode with."""
+    from .._engine.threads import get_num_threads
+
+    return max(1, min(files, get_num_threads(), os.cpu_count() or 1))

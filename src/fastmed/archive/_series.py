@@ -1,0 +1,328 @@
+"""Headers -> series: what can be one volume together, and why the rest cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import MixedGeometry, NoGeometry, RepeatedPositions, SeriesError, UnsupportedImageError
+from . import _geometry
+from ._header import SPLITTERS, Image, Slice, read_pixel_digest
+
+#: Pixel spacings further apart than this part belong to different volumes (0.1 pixel at the rim of 512).
+SPACING_TOLERANCE = 2e-4
+#: Directions whose components differ by more belong to different volumes.
+ORIENTATION_TOLERANCE = 1e-3
+#: Of these a series without positions is a lost volume; of others it is a set of single pictures.
+_TOMOGRAPHIC = {"CT", "MR", "PT"}
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Files, or frames of files, that form one volume; from `fastmed.archive.scan`.
+
+    Attributes
+    ----------
+    key : str
+        16 hexadecimal digits, a hash of the SeriesInstanceUID; with a suffix where one UID holds several volumes.
+    modality : str
+        'CT', 'MR', 'PT'...; empty where it is not a known code.
+    paths : tuple of str
+        The files, in the order of the slices.
+    shape : tuple of int
+        Of the volume: (z, y, x), or as `axes` says.
+    axes : str
+        'zyx', 'tyx' (frames without positions) or 'tyxc' (colour).
+    affine : (4, 4) array
+        See `fastmed.Volume`.
+    patient, study : str
+        Hashes, for grouping.
+    meta : dict
+        What the volume will carry.
+    """
+
+    key: str
+    modality: str
+    paths: tuple[str, ...]
+    shape: tuple[int, ...]
+    axes: str
+    affine: np.ndarray
+    patient: str
+    study: str
+    meta: dict[str, Any]
+    slices: tuple[Slice, ...] = field(repr=False)
+
+    @property
+    def n_slices(self) -> int:
+        """Slices or frames."""
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        return f"Series({self.key}, {self.modality or 'unknown modality'}, {size} ({self.axes}), {len(self.paths)} files)"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Slices that are no volume, and why. `lost` where they hold voxels that a volume would have needed."""
+
+    slices: Sequence[Slice]
+    error: SeriesError
+    lost: bool = True
+
+
+def build(slices: Iterable[Slice]) -> tuple[list[Series], list[Refusal]]:
+    """All the series in the slices of any number of files."""
+    by_uid: dict[str, list[Slice]] = defaultdict(list)
+    for one in slices:
+        by_uid[one.image.series].append(one)
+    series: list[Series] = []
+    refusals: list[Refusal] = []
+    for uid in sorted(by_uid):
+        _build_one(uid, by_uid[uid], series, refusals)
+    return series, refusals
+
+
+def _build_one(uid: str, slices: list[Slice], series: list[Series], refusals: list[Refusal]) -> None:
+    slices, copies = _without_copies(slices)
+    refusals += copies
+    groups = _by_geometry(slices)
+    for identity, group in groups:
+        suffix = "" if len(groups) == 1 else _suffix(uid, identity)
+        try:
+            parts, by = _by_time(group) if _placed(group) else _single_images(group)
+        except SeriesError as error:
+            refusals.append(Refusal(group, error))
+            continue
+        for index, (value, part) in enumerate(parts):
+            split = {"split_by": by, "split_index": index, "split_count": len(parts)} if len(parts) > 1 else {}
+            end = suffix if not split else _suffix(uid, (identity, value))
+            try:
+                series.append(_series(uid[:16] + end, part, split))
+            except SeriesError as error:
+                refusals.append(Refusal(part, _of_several(error, len(groups))))
+
+
+def _of_several(error: SeriesError, groups: int) -> SeriesError:
+    if groups == 1:
+        return error
+    return type(error)(f"{error}; the series holds {groups} geometries, which were set apart")
+
+
+def _suffix(uid: str, identity: Hashable) -> str:
+    return "-" + hashlib.sha256(f"{uid}{identity!r}".encode()).hexdigest()[:8]
+
+
+# --------------------------------------------------------------------------------------------------------- set apart
+
+
+def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Refusal]]:
+    """Drop files that are the same object with the same pixels a second time."""
+    count = Counter((s.image.instance, s.image.syntax, s.frame) for s in slices)
+    if not count or max(count.values()) == 1:
+        return slices, []
+    kept: list[Slice] = []
+    copies: list[Refusal] = []
+    seen: dict[Hashable, str] = {}
+    for one in sorted(slices, key=lambda s: s.image.path):
+        image = one.image
+        if count[image.instance, image.syntax, one.frame] > 1:
+            what = (image.instance, image.syntax, one.frame, one.position, read_pixel_digest(image))
+            if seen.setdefault(what, image.path) != image.path:
+                copies.append(Refusal([one], SeriesError("a copy of another file of the series"), lost=False))
+                continue
+        kept.append(one)
+    return kept, copies
+
+
+def _by_geometry(slices: list[Slice]) -> list[tuple[Hashable, list[Slice]]]:
+    """Groups that agree in everything that must be one in a volume, each with what it agrees in."""
+    groups: list[tuple[Hashable, list[Slice]]] = [((), slices)]
+    groups = _refine(groups, _exact)
+    groups = _refine(groups, _clusters(lambda s: s.orientation or (), lambda v: ORIENTATION_TOLERANCE))
+    return _refine(groups, _clusters(lambda s: s.spacing or (), lambda v: SPACING_TOLERANCE * max(v, default=0)))
+
+
+def _refine(
+    groups: list[tuple[Hashable, list[Slice]]], labels: Callable[[list[Slice]], list[Hashable]]
+) -> list[tuple[Hashable, list[Slice]]]:
+    finer = []
+    for identity, group in groups:
+        parts: dict[Hashable, list[Slice]] = defaultdict(list)
+        for label, one in zip(labels(group), group, strict=True):
+            parts[label].append(one)
+        finer += [((identity, label), part) for label, part in sorted(parts.items(), key=lambda p: repr(p[0]))]
+    return finer
+
+
+def _exact(slices: list[Slice]) -> list[Hashable]:
+    return [
+        (
+            s.image.rows, s.image.columns, s.image.samples, s.image.photometric, s.image.frame_of_reference,
+            s.image.localizer, s.position is not None, s.orientation is not None, s.spacing is not None,
+            s.image.kind == "f",
+        )
+        for s in slices
+    ]  # fmt: skip
+
+
+def _clusters(
+    value: Callable[[Slice], tuple[float, ...]], tolerance: Callable[[tuple[float, ...]], float]
+) -> Callable[[list[Slice]], list[Hashable]]:
+    """Labels slices by the smallest value within tolerance of theirs."""
+
+    def labels(slices: list[Slice]) -> list[Hashable]:
+        found: list[tuple[float, ...]] = []
+        nearest: dict[tuple[float, ...], tuple[float, ...]] = {}
+        for v in sorted({value(s) for s in slices}):
+            near = (f for f in found if all(abs(a - b) <= tolerance(f) for a, b in zip(f, v, strict=True)))
+            nearest[v] = next(near, v)
+            if nearest[v] is v:
+                found.append(v)
+        return [nearest[value(s)] for s in slices]
+
+    return labels
+
+
+# ------------------------------------------------------------------------------------------------ one place, one slice
+
+
+def _placed(group: list[Slice]) -> bool:
+    return not group[0].image.colour and group[0].position is not None and group[0].orientation is not None
+
+
+def _single_images(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
+    """Images and sequences without a place: each file by itself."""
+    files: dict[str, list[Slice]] = defaultdict(list)
+    for one in group:
+        files[one.image.path].append(one)
+    if len(files) > 1 and group[0].image.modality in _TOMOGRAPHIC:
+        if group[0].image.colour:
+            raise UnsupportedImageError(f"{len(files)} colour slices: a volume holds one value per voxel")
+        raise NoGeometry(f"{len(files)} slices without position and orientation: their order in space is unknown")
+    parts = sorted(files.values(), key=lambda part: (part[0].image.number or 0, part[0].image.instance))
+    return [(part[0].image.instance, part) for part in parts], "image"
+
+
+def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
+    """The slices as parts that hold every position once: time points, echoes, b-values, phases..."""
+    places = _geometry.place_keys(group)
+    if len(set(places)) == len(group):
+        return [((), group)], ""
+    for complete in (True, False):
+        for names, labels in _label_sets(group):
+            parts = _parts(group, places, labels, complete)
+            if parts:
+                return parts, "+".join(names)
+    blocks = _instance_blocks(group, places)
+    if blocks:
+        return blocks, "InstanceNumber"
+    raise RepeatedPositions(
+        f"{len(group)} slices at {len(set(places))} positions, and no time, echo, acquisition or other tag tells "
+        "which belong together"
+    )
+
+
+def _label_sets(group: list[Slice]) -> Iterable[tuple[tuple[str, ...], list[Hashable]]]:
+    """One splitter, then two, of those that vary."""
+    columns: dict[str, list[str]] = {}
+    for number, name in enumerate(SPLITTERS):
+        column = [s.splitters[number] for s in group]
+        if len(set(column)) > 1:
+            columns[name] = column
+    syntaxes = [s.image.syntax for s in group]
+    if len(set(syntaxes)) > 1:
+        columns["TransferSyntaxUID"] = syntaxes
+    for name, column in columns.items():
+        yield (name,), list(column)
+    for a, b in itertools.combinations(columns, 2):
+        yield (a, b), list(zip(columns[a], columns[b], strict=True))
+
+
+def _parts(
+    group: list[Slice], places: list[int], labels: list[Hashable], complete: bool
+) -> list[tuple[Hashable, list[Slice]]] | None:
+    """The parts by label, if each holds every position once (`complete`) or as few parts as can be do so."""
+    parts: dict[Hashable, list[Slice]] = defaultdict(list)
+    held: dict[Hashable, list[int]] = defaultdict(list)
+    for label, place, one in zip(labels, places, group, strict=True):
+        parts[label].append(one)
+        held[label].append(place)
+    if any(len(set(p)) < len(p) for p in held.values()):
+        return None
+    if complete and len({frozenset(p) for p in held.values()}) > 1:
+        return None
+    if not complete and len(parts) != max(Counter(places).values()):
+        return None
+    return sorted(parts.items(), key=lambda part: _in_order(part[0]))
+
+
+def _in_order(label: Hashable) -> list[tuple[float, str]]:
+    keys = []
+    for text in label if isinstance(label, tuple) else (label,):
+        try:
+            keys.append((float(str(text)), ""))
+        except ValueError:
+            keys.append((0.0, str(text)))
+    return keys
+
+
+def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashable, list[Slice]]] | None:
+    """Runs of consecutive instance numbers that hold every position once: how scanners number time points.
+
+    The last resort; the numbers only tell the runs apart, the order of the slices comes from their positions.
+    """
+    size = len(set(places))
+    if any(s.image.number is None for s in group) or len(group) % size:
+        return None
+    ranks = sorted(range(len(group)), key=lambda i: (group[i].image.number, group[i].frame))
+    numbers = [(group[i].image.number, group[i].frame) for i in ranks]
+    if len(set(numbers)) < len(numbers):
+        return None
+    runs = [ranks[at : at + size] for at in range(0, len(ranks), size)]
+    if any(len({places[i] for i in run}) < size for run in runs):
+        return None
+    return [(("block", n), [group[i] for i in run]) for n, run in enumerate(runs)]
+
+
+# ---------------------------------------------------------------------------------------------------------- a series
+
+
+def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
+    first = slices[0]
+    image = first.image
+    if _placed(slices):
+        if first.spacing is None:
+            raise NoGeometry("the slices have positions but no pixel spacing")
+        slices = _geometry.order(slices)
+        first = slices[0]
+        affine, axes, geometry = _geometry.affine_of(slices), "zyx", "patient"
+    else:
+        slices = sorted(slices, key=lambda s: s.frame)
+        if image.modality in _TOMOGRAPHIC and len(slices) > 1 and not image.colour:
+            raise NoGeometry(f"{len(slices)} frames without position and orientation: their order in space is unknown")
+        axes = "tyxc" if image.colour else "tyx" if len(slices) > 1 else "zyx"
+        affine, geometry = _geometry.flat_affine(first), "pixel spacing" if first.spacing else "none"
+    shape: tuple[int, ...] = (len(slices), image.rows, image.columns)
+    if image.colour:
+        shape += (3,)
+    _check_one_decoding(slices)
+    meta = {
+        "series": key, "patient": image.patient, "patient_from": image.patient_from, "study": image.study,
+        "modality": image.modality, "n_slices": len(slices), "axes": axes, "geometry": geometry,
+        "photometric": image.photometric, "transfer_syntax": image.syntax if image.syntax.replace(".", "").isdigit() else "",
+        **split, **dict(image.facts),
+    }  # fmt: skip
+    paths = tuple(dict.fromkeys(s.image.path for s in slices))
+    return Series(key, image.modality, paths, shape, axes, affine, image.patient, image.study, meta, tuple(slices))
+
+
+def _check_one_decoding(slices: list[Slice]) -> None:
+    if len({s.image.units for s in slices}) > 1:
+        raise MixedGeometry(f"the slices have values in several units: {sorted({s.image.units for s in slices})}")

@@ -1,0 +1,179 @@
+"""Volume: voxels, where they lie in the patient, and what is known of them. One convention inside fastmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._engine.operation import is_dask
+from .errors import GeometryError
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+__all__ = ["Volume"]
+
+# Direction columns further from perpendicular than this are a shear (ITK's own orthonormality tolerance is 1e-4).
+_ORTHOGONAL = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A volume of voxels with its place in space.
+
+    Parameters
+    ----------
+    array : array
+        NumPy or Dask array, axes (z, y, x): slice, row, column. Other axes are named in ``meta['axes']``: 'tyx' and
+        'tyxc' for image sequences and colour, which have no slice axis (their affine's first column is then one
+        unit along the image normal).
+    affine : (4, 4) array_like of float
+        Takes the homogeneous array index (k, j, i) = (z, y, x) to the patient position (x, y, z) in mm, in DICOM's
+        axes: x to the patient's left, y to the back, z to the head (LPS). A shear (gantry tilt) is kept.
+    modality : str, optional
+        'CT', 'MR', 'PT'... as DICOM writes it.
+    units : str, optional
+        Of the values: 'HU', 'BQML'...; empty where unknown.
+    meta : dict, optional
+        Facts about the acquisition; never anything that identifies a patient.
+
+    Raises
+    ------
+    ValueError
+        If the affine is not 4 x 4, finite and invertible, or the array has less than 3 or more than 5 axes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> volume = fastmed.Volume(np.zeros((3, 4, 5), np.int16), np.array(
+    ...     [[0, 0, 0.5, -10], [0, 0.5, 0, -20], [2, 0, 0, 30], [0, 0, 0, 1]]), modality="CT", units="HU")
+    >>> volume.spacing
+    (2.0, 0.5, 0.5)
+    >>> volume
+    Volume(3 x 4 x 5, int16, spacing (2, 0.5, 0.5) mm, CT, HU)
+    """
+
+    array: Any
+    affine: np.ndarray
+    modality: str = field(default="", kw_only=True)
+    units: str = field(default="", kw_only=True)
+    meta: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        array = self.array if is_dask(self.array) else np.asarray(self.array)
+        if not 3 <= array.ndim <= 5:
+            raise ValueError(f"array must have 3 to 5 axes, (z, y, x) or as meta['axes'] says; found shape {array.shape}")
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4):
+            raise ValueError(f"affine must be 4 x 4, found shape {affine.shape}")
+        if not np.isfinite(affine).all() or not (affine[3] == (0, 0, 0, 1)).all():
+            raise ValueError("affine must be finite and have the last row (0, 0, 0, 1)")
+        if np.linalg.matrix_rank(affine[:3, :3]) < 3:
+            raise ValueError("affine must be invertible: two of its axes are parallel or have no length")
+        affine.flags.writeable = False
+        object.__setattr__(self, "array", array)
+        object.__setattr__(self, "affine", affine)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the array."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the array."""
+        return self.array.ndim
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in mm between neighbours along (z, y, x), each along its own, perhaps sheared, axis."""
+        z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(z), float(y), float(x)
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Patient position (x, y, z) in mm of the centre of voxel 0."""
+        return self.affine[:3, 3].copy()
+
+    @property
+    def direction(self) -> np.ndarray:
+        """3 x 3; its columns are the unit vectors, in patient axes, of the array axes (z, y, x)."""
+        return self.affine[:3, :3] / np.asarray(self.spacing)
+
+    def with_array(self, array: Any) -> Volume:
+        """The same geometry and facts with other voxels of the same shape.
+
+        Raises
+        ------
+        ValueError
+            If the shape differs.
+        """
+        if tuple(np.shape(array)) != self.shape:
+            raise ValueError(f"array must keep the shape {self.shape}, found {tuple(np.shape(array))}")
+        return Volume(array, self.affine, modality=self.modality, units=self.units, meta=dict(self.meta))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = np.asarray(self.array)
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"a copy is needed to give {array.dtype} as {np.dtype(dtype)}")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        spacing = ", ".join(f"{s:.6g}" for s in self.spacing)
+        facts = [size, str(self.dtype), f"spacing ({spacing}) mm", self.modality, self.units]
+        return f"Volume({', '.join(f for f in facts if f)})"
+
+    def to_sitk(self) -> SimpleITK.Image:
+        """The same image for SimpleITK; the voxels are copied.
+
+        Raises
+        ------
+        GeometryError
+            If the axes are not perpendicular (gantry tilt): ITK images cannot hold a shear.
+        ValueError
+            If the array is not (z, y, x).
+        """
+        import SimpleITK
+
+        if self.ndim != 3:
+            raise ValueError(f"only (z, y, x) volumes go to SimpleITK, found shape {self.shape}")
+        direction = self.direction
+        if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
+            raise GeometryError("the axes are not perpendicular (gantry tilt?): an ITK image cannot hold a shear; resample first")
+        image = SimpleITK.GetImageFromArray(np.ascontiguousarray(self))
+        image.SetOrigin(self.origin.tolist())
+        image.SetSpacing(self.spacing[::-1])
+        image.SetDirection(direction[:, ::-1].ravel().tolist())
+        return image
+
+    @classmethod
+    def from_sitk(cls, image: SimpleITK.Image, *, modality: str = "", units: str = "") -> Volume:
+        """A 3-D SimpleITK image as a Volume; the voxels are copied.
+
+        Raises
+        ------
+        ValueError
+            If the image is not 3-D with one value per voxel.
+        """
+        import SimpleITK
+
+        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+            raise ValueError(
+                f"image must be 3-D with one value per voxel, found {image.GetDimension()}-D with "
+                f"{image.GetNumberOfComponentsPerPixel()}"
+            )
+        affine = np.eye(4)
+        axes = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
+        affine[:3, :3] = axes[:, ::-1]
+        affine[:3, 3] = image.GetOrigin()
+        return cls(SimpleITK.GetArrayFromImage(image), affine, modality=modality, units=units)
