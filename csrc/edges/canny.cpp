@@ -109,9 +109,9 @@ template <class A> struct Local {
             (axes[k] ? rx : ry) = radii[k];
             if (axes[k] == 0) mode_y = Mode(modes[k]);
         }
-        // Rows of a block: two buffers of them in half of a 2 MB second level cache, but the rows smoothed twice at
+        // Rows of a block: two buffers of 1 MB stay in the second level cache, but the rows smoothed twice at
         // the seams must stay few, and every thread wants some blocks.
-        block = std::max<int64_t>((int64_t(1) << 19) / (width * int64_t(sizeof(A))), 16);
+        block = std::max<int64_t>((int64_t(1) << 20) / (width * int64_t(sizeof(A))), 16);
         block = std::max(block, 4 * ry);
         if (threads > 1) block = std::min(block, std::max<int64_t>((ny + 2 * threads - 1) / (2 * threads), 2 * ry + 16));
         block = std::min(block, ny);
