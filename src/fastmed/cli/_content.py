@@ -70,9 +70,11 @@ def read_failures(path: Path) -> list[tuple[str, str]]:
 
 def _facts(table: pd.DataFrame, failures: Sequence[Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"rows in the table": len(table)}
-    for column, name in (("series", "series"), ("patient", "patients"), ("modality", "modalities")):
+    for column, name in (("series", "series"), ("patient", "patients")):
         if column in table:
             facts[name] = int(table[column].nunique())
+    if "modality" in table:
+        facts["modality"] = ", ".join(sorted({str(m) for m in table["modality"].dropna()}))
     return {**facts, "files not used": len(failures)}
 
 
@@ -129,8 +131,19 @@ def slices(series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limi
     """
     known = [s for s in series if s.key in captions and s.modality in ("CT", "MR", "PT") and s.axes == "zyx"]
     marked = [s for s in known if captions[s.key][1]][: limit // 3]
-    others = [s for s in known if not captions[s.key][1]][: limit - len(marked)]
+    others = _mixed([s for s in known if not captions[s.key][1]], captions)[: limit - len(marked)]
     return [_slice(s, *captions[s.key]) for s in sorted([*marked, *others], key=lambda s: s.key)]
+
+
+def _mixed(series: Sequence[Any], captions: Mapping[str, tuple[str, bool]]) -> list[Any]:
+    """The same series, those of different captions in turn."""
+    turns: dict[str, int] = {}
+    order = []
+    for one in series:
+        text = captions[one.key][0]
+        turns[text] = turns.get(text, 0) + 1
+        order.append((turns[text], text, one.key, one))
+    return [one for *_, one in sorted(order, key=lambda row: row[:3])]
 
 
 def _slice(series: Any, caption: str, marked: bool) -> Picture:
@@ -148,7 +161,10 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
     outlines = borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
     _, dy, dx = volume.spacing
     title = f"{series.modality} {series.key[:8]}"
-    return Picture(title, caption, [Panel(title, np.asarray(volume.array[middle]), outlines)], dy / dx, marked)
+    image = np.asarray(volume.array[middle])
+    # Some grey above the brightest, so that a line on it is still seen.
+    window = float(image.min()), float(image.min() + 1.35 * max(np.percentile(image, 99) - image.min(), 1e-6))
+    return Picture(title, caption, [Panel(title, image, outlines, window)], dy / dx, marked)
 
 
 def captions_of(table: pd.DataFrame, evaluation: Mapping[str, Any] | None) -> dict[str, tuple[str, bool]]:

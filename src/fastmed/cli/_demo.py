@@ -61,10 +61,12 @@ def run(
     content = _content_of(results, index, "fastmed demo", note)
     content.synthetic = content.name_files = synthetic
     clock.note("slices")
-    content.pictures, content.steps = _real_images(), () if quick else _race(index)
-    clock.note("real images and race")
-    content.facts = {**content.facts, "in all": clock.total()}
-    content.notes = [*content.notes, clock.in_words()]
+    content.pictures = _real_images()
+    clock.note("real images")
+    races = [] if quick else _race(index)
+    clock.note("race with the peers")
+    content.steps = [*races, *clock.as_steps()]
+    content.facts = {**content.facts, "the whole run": clock.total()}
     from ..report import write_report
 
     report = write_report(out / "report.html", content)
@@ -88,10 +90,10 @@ class _Clock:
 
         return duration(sum(self.seconds.values()))
 
-    def in_words(self) -> str:
-        from ..report import duration
+    def as_steps(self) -> list[Any]:
+        from ..report import Step
 
-        return "Seconds of this run: " + ", ".join(f"{k} {duration(v)}" for k, v in self.seconds.items()) + "."
+        return [Step(stage, "the whole run", seconds) for stage, seconds in self.seconds.items()]
 
 
 def _write_synthetic(folder: Path, patients: int) -> dict[str, str]:
