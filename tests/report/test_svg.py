@@ -31,6 +31,13 @@ def test_points_lie_inside_and_keep_their_order():
     assert [p["wrong"] for p in chart["points"]] == [False, True, False]
 
 
+def test_a_point_far_out_does_not_press_the_others_into_a_line():
+    chart = _svg.scatter([*np.linspace(0, 1, 50), 1e4], np.zeros(51), ["a"] * 51)
+    assert [p["outside"] for p in chart["points"]] == [False] * 50 + [True] and chart["outside"] == 1
+    assert chart["points"][49]["x"] - chart["points"][0]["x"] > 300
+    assert chart["points"][50]["x"] == chart["width"] - 12
+
+
 def test_points_that_are_not_finite_are_left_out():
     assert len(_svg.scatter([np.nan, 1.0], [0.0, 1.0], ["a", "a"])["points"]) == 1
     assert _svg.scatter([np.nan], [np.nan], ["a"])["points"] == []

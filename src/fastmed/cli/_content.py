@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 TABLE, FAILURES, EVALUATION, MODEL = "features.parquet", "failures.parquet", "evaluation.json", "model.npz"
 
-#: So many slices are drawn in a report.
-SLICES = 12
+#: So many slices are drawn in a report, and of each at most so many borders, the longest first.
+SLICES, BORDERS = 12, 300
+
+#: Pixels of other modalities often hold text about the patient.
+DRAWN_MODALITIES = ("CT", "MR", "PT")
 
 
 def content_of(out: Path, title: str, **more: Any) -> Content:
@@ -47,6 +50,11 @@ def content_of(out: Path, title: str, **more: Any) -> Content:
     )
 
 
+def named(value: Any) -> str:
+    """A class as text that can be seen."""
+    return str(value) or "(empty)"
+
+
 def _first(columns: Sequence[str]) -> list[str]:
     """Who and what first, then features; a model's label counts as that."""
     features = [c for c in columns if str(c).startswith(("firstorder_", "edge_", "contour_"))]
@@ -74,7 +82,7 @@ def _facts(table: pd.DataFrame, failures: Sequence[Any]) -> dict[str, Any]:
         if column in table:
             facts[name] = int(table[column].nunique())
     if "modality" in table:
-        facts["modality"] = ", ".join(sorted({str(m) for m in table["modality"].dropna()}))
+        facts["modality"] = ", ".join(sorted({named(m) for m in table["modality"].dropna()}))
     return {**facts, "files not used": len(failures)}
 
 
@@ -96,7 +104,7 @@ def outcome_of(evaluation: Mapping[str, Any]) -> Outcome:
     chance, pca = evaluation["chance"], evaluation["pca"]
     wrong = [row["label"] != row["predicted"] for row in evaluation["row_predictions"]]
     points = [
-        (float(x), float(y), str(label), bool(w))
+        (float(x), float(y), named(label), bool(w))
         for (x, y), label, w in zip(pca["scores"], pca["labels"], wrong, strict=True)
     ]
     low, high = evaluation["interval"]
@@ -112,7 +120,7 @@ def outcome_of(evaluation: Mapping[str, Any]) -> Outcome:
     return Outcome(
         label=evaluation["label"], group=evaluation["group"], score=evaluation["balanced_accuracy"], low=low, high=high,
         chance=chance["permutation_mean"], rows=evaluation["n_rows"], groups=evaluation["n_groups"],
-        classes=[str(c) for c in evaluation["classes"]], confusion=evaluation["confusion"], components=points,
+        classes=[named(c) for c in evaluation["classes"]], confusion=evaluation["confusion"], components=points,
         explained=tuple(pca["explained_variance_ratio"][:2]), notes=notes,
     )
 
@@ -123,13 +131,17 @@ def slices(series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limi
     Parameters
     ----------
     series : sequence of Series
-        Only CT, MR and PET are drawn: pixels of other modalities often hold text about the patient.
+        Only those of `DRAWN_MODALITIES` are drawn, and one of each SeriesInstanceUID.
     captions : mapping
         Series key -> its caption and whether to mark it; other series are not drawn.
     limit : int, optional
         So many at most; up to a third of them marked ones.
     """
-    known = [s for s in series if s.key in captions and s.modality in ("CT", "MR", "PT") and s.axes == "zyx"]
+    first: dict[str, Any] = {}  # one of each SeriesInstanceUID: time points look alike
+    for one in series:
+        if one.key in captions and one.modality in DRAWN_MODALITIES and one.axes == "zyx":
+            first.setdefault(one.key[:16], one)
+    known = list(first.values())
     marked = [s for s in known if captions[s.key][1]][: limit // 3]
     others = _mixed([s for s in known if not captions[s.key][1]], captions)[: limit - len(marked)]
     return [_slice(s, *captions[s.key]) for s in sorted([*marked, *others], key=lambda s: s.key)]
@@ -159,6 +171,7 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
     middle = volume.shape[0] // 2
     mask = foreground(volume)[middle]
     outlines = borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
+    outlines = sorted(outlines, key=len, reverse=True)[:BORDERS]
     _, dy, dx = volume.spacing
     title = f"{series.modality} {series.key[:8]}"
     image = np.asarray(volume.array[middle])
@@ -168,13 +181,21 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
 
 
 def captions_of(table: pd.DataFrame, evaluation: Mapping[str, Any] | None) -> dict[str, tuple[str, bool]]:
-    """For each series of the table what stands under its slice: the truth and the held-out prediction."""
+    """For each series of the table what stands under its slice: the truth and the held-out prediction, or how many of
+    its tiles were predicted right; marked where that is wrong, or at most half of them."""
     captions = {str(key): ("", False) for key in table["series"]}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in evaluation["row_predictions"] if evaluation else ():
-        wrong = row["label"] != row["predicted"]
-        text = f"{row['label']}, predicted {row['predicted']}" if wrong else f"{row['label']}, predicted so"
-        captions[str(table["series"].iloc[row["row"]])] = (text, wrong)
-    return captions
+        rows.setdefault(str(table["series"].iloc[row["row"]]), []).append(row)
+    return captions | {key: _verdict(found) for key, found in rows.items()}
+
+
+def _verdict(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    label = named(rows[0]["label"])
+    if len(rows) > 1:
+        return f"{label}: {right} of {len(rows)} tiles right", 2 * right <= len(rows)
+    return (f"{label}, predicted so", False) if right else (f"{label}, predicted {named(rows[0]['predicted'])}", True)
 
 
 def slices_of(out: Path, index: Any) -> list[Picture]:

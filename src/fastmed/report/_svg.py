@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+#: Points further from the median than so many interquartile ranges are drawn at the edge of the frame.
+FAR = 8.0
+
 
 def outline(points: np.ndarray) -> str:
     """A closed SVG path through integer or half-integer points (x, y), in relative steps, which are the shortest.
@@ -56,27 +59,40 @@ def scatter(x: Sequence[float], y: Sequence[float], classes: Sequence[Any], wron
     flags = list(wrong) if wrong is not None else [False] * len(xs)
     place_x, ticks_x = _axis(xs, 46, width - 12)
     place_y, ticks_y = _axis(ys, height - 40, 12)
-    points = [
-        {"x": round(place_x(a), 1), "y": round(place_y(b), 1), "class": names.index(str(c)), "wrong": bool(w)}
-        for a, b, c, w in zip(xs, ys, classes, flags, strict=True)
-        if np.isfinite(a) and np.isfinite(b)
-    ]
-    return {"width": width, "height": height, "points": points, "names": names, "ticks_x": ticks_x, "ticks_y": ticks_y}
+    points = []
+    for a, b, c, w in zip(xs, ys, classes, flags, strict=True):
+        if np.isfinite(a) and np.isfinite(b):
+            (px, out_x), (py, out_y) = place_x(a), place_y(b)
+            points.append({"x": px, "y": py, "class": names.index(str(c)), "wrong": bool(w), "outside": out_x or out_y})
+    radius = 4.5 if len(points) <= 200 else 2.5
+    return {"width": width, "height": height, "points": points, "names": names, "ticks_x": ticks_x, "ticks_y": ticks_y,
+            "radius": radius, "outside": sum(p["outside"] for p in points)}
+
+
+def _frame(values: np.ndarray) -> tuple[float, float]:
+    """What an axis shows: all values, but for those so far out that they would press the others into a line."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    lower, middle, upper = np.percentile(finite, (25, 50, 75))
+    reach = FAR * max(upper - lower, 1e-12 * abs(middle))
+    near = finite[np.abs(finite - middle) <= reach] if reach > 0 else finite
+    return float(near.min()), float(near.max())
 
 
 def _axis(values: np.ndarray, start: float, end: float):
-    """A function from value to position, and the ticks with theirs."""
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    """A function from value to (position, whether it lies outside the frame), and the ticks with their positions."""
+    low, high = _frame(values)
     if high <= low:
         low, high = low - 0.5, high + 0.5
     margin = 0.05 * (high - low)
     low, high = low - margin, high + margin
 
-    def place(value: float) -> float:
-        return start + (value - low) / (high - low) * (end - start)
+    def place(value: float) -> tuple[float, bool]:
+        share = (value - low) / (high - low)
+        return round(start + min(max(share, 0.0), 1.0) * (end - start), 1), not 0 <= share <= 1
 
-    return place, [{"at": round(place(t), 1), "text": f"{t:g}"} for t in ticks(low, high)]
+    return place, [{"at": place(t)[0], "text": f"{t:g}"} for t in ticks(low, high)]
 
 
 def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
