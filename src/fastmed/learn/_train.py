@@ -192,7 +192,7 @@ def _prepare(table: pd.DataFrame, label: str, group: str, features: Sequence[str
         raise TableError(f"label and group are the same column, {label!r}: each class would be held out whole")
     columns = feature_columns(table, label, group, features)
     notes: list[str] = []
-    known = (table[label].notna() & table[group].notna()).to_numpy()
+    known = np.logical_and(*(table[c].notna().to_numpy() & (table[c] != "").to_numpy() for c in (label, group)))
     if not known.all():
         notes.append(f"{int((~known).sum())} rows without label or group are left out")
     keep = known & _common_classes(table[known], label, group, notes, known)
