@@ -471,44 +471,24 @@ def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
 
 
 #: Defined terms that are passed on. Other text could name somebody, whatever element it stands in.
-_CODES = frozenset(
-    "CT MR PT US NM CR DX MG XA RF SC OT IO PX ES GM SM OP OCT IVUS RTIMAGE RTDOSE BI XC TG LS DG "
-    "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT PALETTE_COLOR".split()
-)
+_CODES = {
+    "CT", "MR", "PT", "US", "NM", "CR", "DX", "MG", "XA", "RF", "SC", "OT", "IO", "PX", "ES", "GM", "SM",
+    "OP", "OCT", "IVUS", "RTIMAGE", "RTDOSE", "BI", "XC", "TG", "LS", "DG", "MONOCHROME1", "MONOCHROME2",
+    "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
+}  # fmt: skip
 _UNITS = {
-    "HU",
-    "US",
-    "OD",
-    "MGML",
-    "Z_EFF",
-    "ED",
-    "EDW",
-    "HU_MOD",
-    "PCT",
-    "BQML",
-    "CNTS",
-    "PROPCPS",
-    "GML",
+    "HU", "US", "OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "CNTS", "PROPCPS", "GML",
     "GY",
-}
+}  # fmt: skip
 _MAKERS = (
-    "SIEMENS",
-    "PHILIPS",
-    "GE",
-    "CANON",
-    "TOSHIBA",
-    "HITACHI",
-    "FUJIFILM",
-    "SHIMADZU",
-    "UIH",
-    "HOLOGIC",
-)
+    "SIEMENS", "PHILIPS", "GE", "CANON", "TOSHIBA", "HITACHI", "FUJIFILM", "SHIMADZU", "UIH", "HOLOGIC",
+)  # fmt: skip
 
 
 def _code(dataset: Dataset, name: str) -> str:
     """One of :data:`_CODES`, or nothing."""
     text = _text(dataset, name).upper()
-    return text if text.replace(" ", "_") in _CODES else ""
+    return text if text in _CODES else ""
 
 
 def _units(dataset: Dataset, sop_class: str) -> str:
