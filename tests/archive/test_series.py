@@ -7,9 +7,25 @@ import shutil
 import numpy as np
 import pytest
 from make import (
-    AXIAL, CORONAL, MR, PT, SAGITTAL, SC, Truth, base, oblique, ramp, save, set_pixels,
+    AXIAL,
+    CORONAL,
+    MR,
+    PT,
+    SAGITTAL,
+    SC,
+    Truth,
+    base,
+    oblique,
+    ramp,
+    save,
+    set_pixels,
 )  # fmt: skip
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 import fastmed
 from fastmed import errors
@@ -23,7 +39,9 @@ def check(volume, truth, values=None):
     np.testing.assert_allclose(volume.affine, truth.affine, atol=1e-4)
 
 
-@pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, oblique()], ids=["axial", "coronal", "sagittal", "oblique"])
+@pytest.mark.parametrize(
+    "orientation", [AXIAL, CORONAL, SAGITTAL, oblique()], ids=["axial", "coronal", "sagittal", "oblique"]
+)
 @pytest.mark.parametrize("numbers", ["up", "down", "same", "none"])
 def test_order_comes_from_positions(tmp_path, orientation, numbers):
     truth = Truth(ramp(), orientation=orientation)
@@ -39,7 +57,9 @@ def test_order_comes_from_positions(tmp_path, orientation, numbers):
     assert volume.spacing == pytest.approx(truth.spacing)
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint32])
 def test_transfer_syntaxes_and_depths(tmp_path, syntax, dtype):
     if syntax == RLELossless and np.dtype(dtype).itemsize > 2:
@@ -66,7 +86,11 @@ def test_missing_slice(tmp_path):
     with pytest.raises(errors.MissingSlices, match=r"2 slices missing at 36, 38 mm .*spacing 2 mm"):
         read(truth.write(tmp_path))
     index = scan(tmp_path)
-    assert not index.series and len(index.failures) == 6 and all("2 slices missing" in f.reason for f in index.failures)
+    assert (
+        not index.series
+        and len(index.failures) == 6
+        and all("2 slices missing" in f.reason for f in index.failures)
+    )
 
 
 def test_repeated_position(tmp_path):
@@ -99,7 +123,10 @@ def test_same_object_with_other_pixels_is_refused(tmp_path):
 @pytest.mark.parametrize("tag", ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime",
                                  "ContentTime", "DiffusionBValue", "ImageType"])  # fmt: skip
 def test_phases_are_split_on_what_tells_them_apart(tmp_path, tag):
-    values = {"ContentTime": ["101112", "101113"], "ImageType": [["ORIGINAL", "PRIMARY", x] for x in "MP"]}.get(tag, [10, 200])
+    values = {
+        "ContentTime": ["101112", "101113"],
+        "ImageType": [["ORIGINAL", "PRIMARY", x] for x in "MP"],
+    }.get(tag, [10, 200])
     phases = [Truth(ramp(seed=s), sop_class=MR, modality="MR") for s in (0, 1)]
     phases[1].uid = phases[0].uid
     for phase, value in zip(phases, values, strict=True):
@@ -161,7 +188,9 @@ def test_rounded_positions_are_accepted(tmp_path, noise):
     truth = Truth(ramp((30, 4, 4)), spacing=(0.625, 0.5, 0.5), origin=(0, 0, 0))
     random = np.random.default_rng(3)
     for k, ds in enumerate(truth.datasets):
-        ds.ImagePositionPatient = [f"{v:.9g}" for v in (0, 0, k * 0.625 + random.uniform(-noise, noise) * (0 < k < 29))]
+        ds.ImagePositionPatient = [
+            f"{v:.9g}" for v in (0, 0, k * 0.625 + random.uniform(-noise, noise) * (0 < k < 29))
+        ]
     check(read(truth.write(tmp_path)), truth)
 
 
@@ -328,7 +357,14 @@ def test_float_pixels(tmp_path, name):
     truth = Truth(ramp())
     values = truth.stored * 0.37
     for ds, pixels in zip(truth.datasets, values, strict=True):
-        for gone in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept"):
+        for gone in (
+            "PixelData",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "RescaleSlope",
+            "RescaleIntercept",
+        ):
             delattr(ds, gone)
         kind = np.float32 if name == "FloatPixelData" else np.float64
         ds.BitsAllocated = 8 * kind().itemsize
