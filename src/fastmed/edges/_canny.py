@@ -361,7 +361,7 @@ def canny(
     sigma : float or (float, float), optional
         Standard deviation of the Gaussian in pixels, for both axes or one each. 0 does not smooth.
     low_threshold, high_threshold : float, optional
-        Gradient magnitudes in the units of `image`; Sobel's weights are not normalised, so a step of 1 between
+        Gradient magnitudes in the units of `image`; Sobel's weights are not normalised: a step of 1 between
         two columns counts 4. Pixels from `high_threshold` are edges, and so are those from `low_threshold`
         that hang on them over any of the 8 neighbours. None means 0.1 and 0.2 of the highest value of an
         integer dtype, or of 1 for floats.
