@@ -8,12 +8,46 @@ import pytest
 
 from fastmed.demo import CLASSES, make_case, write_archive, write_labels
 
-TYPE_1 = """SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID Modality ImageType
-PixelSpacing ImageOrientationPatient ImagePositionPatient SamplesPerPixel PhotometricInterpretation Rows Columns
-BitsAllocated BitsStored HighBit PixelRepresentation RescaleIntercept RescaleSlope""".split()
-TYPE_2 = """PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID
-AccessionNumber SeriesNumber PositionReferenceIndicator Manufacturer InstanceNumber SliceThickness KVP
-AcquisitionNumber""".split()
+TYPE_1 = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "ImageType",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "RescaleIntercept",
+    "RescaleSlope",
+]
+TYPE_2 = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "SeriesNumber",
+    "PositionReferenceIndicator",
+    "Manufacturer",
+    "InstanceNumber",
+    "SliceThickness",
+    "KVP",
+    "AcquisitionNumber",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +62,11 @@ def _digest(folder):
 
 
 def _images(folder):
-    return [p for p in folder.rglob("*") if p.is_file() and p.name != "SYNTHETIC.txt" and p.parent.name != "damaged"]
+    return [
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != "SYNTHETIC.txt" and p.parent.name != "damaged"
+    ]
 
 
 def test_the_same_seed_gives_the_same_bytes(archive, tmp_path):
@@ -67,8 +105,12 @@ def test_uids_are_unique_and_series_are_by_patient(archive):
 def test_the_files_hold_the_voxels(archive):
     case = make_case(3, 5)
     slices = [pydicom.dcmread(p) for p in _images(archive[0])]
-    slices = sorted((s for s in slices if s.PatientID == case.patient_id), key=lambda s: s.ImagePositionPatient[2])
-    volume = np.stack([s.pixel_array.astype(int) * int(s.RescaleSlope) + int(s.RescaleIntercept) for s in slices])
+    slices = sorted(
+        (s for s in slices if s.PatientID == case.patient_id), key=lambda s: s.ImagePositionPatient[2]
+    )
+    volume = np.stack(
+        [s.pixel_array.astype(int) * int(s.RescaleSlope) + int(s.RescaleIntercept) for s in slices]
+    )
     np.testing.assert_array_equal(volume, case.voxels)
     steps = np.diff([float(s.ImagePositionPatient[2]) for s in slices])
     np.testing.assert_allclose(steps, case.spacing[0], atol=2e-6)

@@ -31,7 +31,9 @@ def test_grey_levels_follow_the_window():
 
 
 def test_what_is_not_finite_is_black_or_white():
-    np.testing.assert_array_equal(to_grey(np.array([[np.nan, -np.inf, np.inf, 1.0]]), (0, 1)), [[0, 0, 255, 255]])
+    np.testing.assert_array_equal(
+        to_grey(np.array([[np.nan, -np.inf, np.inf, 1.0]]), (0, 1)), [[0, 0, 255, 255]]
+    )
 
 
 @pytest.mark.parametrize("image", [np.full((2, 2), np.nan), np.full((2, 2), 7.0), np.zeros((2, 2), np.int16)])

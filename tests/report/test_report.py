@@ -31,8 +31,20 @@ class Tags(html.parser.HTMLParser):
 
 def _outcome(text="smooth", **changes):
     points = [(0.0, 1.0, text, False), (2.0, -1.0, "other", True)]
-    values = dict(label=text, group="patient", score=0.8, low=0.7, high=0.9, chance=0.5, rows=2, groups=2,
-                  classes=[text, "other"], confusion=[[3, 1], [0, 4]], components=points, explained=(0.5, 0.2))
+    values = {
+        "label": text,
+        "group": "patient",
+        "score": 0.8,
+        "low": 0.7,
+        "high": 0.9,
+        "chance": 0.5,
+        "rows": 2,
+        "groups": 2,
+        "classes": [text, "other"],
+        "confusion": [[3, 1], [0, 4]],
+        "components": points,
+        "explained": (0.5, 0.2),
+    }
     return Outcome(**{**values, **changes})
 
 
@@ -40,11 +52,18 @@ def _full(text):
     image = np.arange(12.0).reshape(3, 4)
     square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]])
     return Content(
-        title=text, synthetic=True, facts={text: text}, outcome=_outcome(text, notes=[text]),
+        title=text,
+        synthetic=True,
+        facts={text: text},
+        outcome=_outcome(text, notes=[text]),
         pictures=[Picture(text, text, [Panel(text, image, [square])]), Picture(text, text)],
         slices=[Picture(text, text, [Panel(text, image > 4)], aspect=2.0, marked=True)],
-        columns=[text, "b"], rows=[[text, 1.5], ["x", float("nan")]], shape=(2, 2),
-        failures=[(text, text)], name_files=True, notes=[text],
+        columns=[text, "b"],
+        rows=[[text, 1.5], ["x", float("nan")]],
+        shape=(2, 2),
+        failures=[(text, text)],
+        name_files=True,
+        notes=[text],
         steps=[Step(text, text, 0.001, {text: 0.1}, text)],
     )
 
@@ -107,7 +126,9 @@ def test_contours_are_drawn_through_the_centres_of_their_pixels(tmp_path):
 def test_a_failed_write_leaves_the_old_report(tmp_path):
     write_report(tmp_path / "r.html", Content("old"))
     with pytest.raises(ValueError, match="2-D"):
-        write_report(tmp_path / "r.html", Content("new", slices=[Picture("a", "b", [Panel("p", np.zeros((0, 0)))])]))
+        write_report(
+            tmp_path / "r.html", Content("new", slices=[Picture("a", "b", [Panel("p", np.zeros((0, 0)))])])
+        )
     assert "old" in (tmp_path / "r.html").read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
 
@@ -115,7 +136,9 @@ def test_a_failed_write_leaves_the_old_report(tmp_path):
 def test_the_report_is_readable_like_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     write_report(tmp_path / "r.html", Content("t"))
-    assert stat.S_IMODE((tmp_path / "r.html").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "r.html").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_an_axis_without_extent_has_one_tick():
 def test_points_lie_inside_and_keep_their_order():
     chart = _svg.scatter([1.0, 2.0, 3.0], [5.0, 5.0, 5.0], ["b", "a", "b"], [False, True, False])
     xs = [p["x"] for p in chart["points"]]
-    assert xs == sorted(xs) and 0 < xs[0] and xs[-1] < chart["width"]
+    assert xs == sorted(xs) and xs[0] > 0 and xs[-1] < chart["width"]
     assert [p["class"] for p in chart["points"]] == [1, 0, 1]
     assert [p["wrong"] for p in chart["points"]] == [False, True, False]
 

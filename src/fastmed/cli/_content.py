@@ -111,21 +111,33 @@ def outcome_of(evaluation: Mapping[str, Any]) -> Outcome:
     notes = [
         f"Chance: the mean over {chance['permutations']} random permutations of the labels among the groups "
         f"({chance['method']}); 95 % of them stay below {100 * chance['permutation_p95']:.1f} %; "
-        f"p = {chance['p_value']:.3g}. Always guessing the most frequent class would have a balanced accuracy of "
-        f"{100 * chance['majority_balanced_accuracy']:.1f} %.",
-        f"{len(evaluation['features'])} features, {evaluation['folds']} folds, seed {evaluation['seed']}. The "
-        "scatter is of the model fitted on all rows; whether a prediction is right is told by models that did not see it.",
+        f"p = {chance['p_value']:.3g}. Always guessing the most frequent class would have a balanced "
+        f"accuracy of {100 * chance['majority_balanced_accuracy']:.1f} %.",
+        f"{len(evaluation['features'])} features, {evaluation['folds']} folds, seed {evaluation['seed']}. "
+        "The scatter is of the model fitted on all rows; whether a prediction is right is told by models "
+        "that did not see it.",
         *evaluation["notes"],
     ]
     return Outcome(
-        label=evaluation["label"], group=evaluation["group"], score=evaluation["balanced_accuracy"], low=low, high=high,
-        chance=chance["permutation_mean"], rows=evaluation["n_rows"], groups=evaluation["n_groups"],
-        classes=[named(c) for c in evaluation["classes"]], confusion=evaluation["confusion"], components=points,
-        explained=tuple(pca["explained_variance_ratio"][:2]), notes=notes,
+        label=evaluation["label"],
+        group=evaluation["group"],
+        score=evaluation["balanced_accuracy"],
+        low=low,
+        high=high,
+        chance=chance["permutation_mean"],
+        rows=evaluation["n_rows"],
+        groups=evaluation["n_groups"],
+        classes=[named(c) for c in evaluation["classes"]],
+        confusion=evaluation["confusion"],
+        components=points,
+        explained=tuple(pca["explained_variance_ratio"][:2]),
+        notes=notes,
     )
 
 
-def slices(series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limit: int = SLICES) -> list[Picture]:
+def slices(
+    series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limit: int = SLICES
+) -> list[Picture]:
     """The middle slice of some series, with the borders that the contour features are taken from.
 
     Parameters
@@ -170,7 +182,9 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
     volume = read_series(series)
     middle = volume.shape[0] // 2
     mask = foreground(volume)[middle]
-    outlines = borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
+    outlines = (
+        borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
+    )
     outlines = sorted(outlines, key=len, reverse=True)[:BORDERS]
     _, dy, dx = volume.spacing
     title = f"{series.modality} {series.key[:8]}"
@@ -181,8 +195,8 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
 
 
 def captions_of(table: pd.DataFrame, evaluation: Mapping[str, Any] | None) -> dict[str, tuple[str, bool]]:
-    """For each series of the table what stands under its slice: the truth and the held-out prediction, or how many of
-    its tiles were predicted right; marked where that is wrong, or at most half of them."""
+    """For each series of the table what stands under its slice: the truth and the held-out prediction, or how
+    many of its tiles were predicted right; marked where that is wrong, or at most half of them."""
     captions = {str(key): ("", False) for key in table["series"]}
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in evaluation["row_predictions"] if evaluation else ():
@@ -195,11 +209,18 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
     label = named(rows[0]["label"])
     if len(rows) > 1:
         return f"{label}: {right} of {len(rows)} tiles right", 2 * right <= len(rows)
-    return (f"{label}, predicted so", False) if right else (f"{label}, predicted {named(rows[0]['predicted'])}", True)
+    return (
+        (f"{label}, predicted so", False)
+        if right
+        else (f"{label}, predicted {named(rows[0]['predicted'])}", True)
+    )
 
 
 def slices_of(out: Path, index: Any) -> list[Picture]:
-    """Slices of the archive that `index` is of, under which stands what the table and the model in `out` know."""
+    """Slices of the archive that `index` is of, under which stands what the table and the model in `out`
+    know."""
     from ..learn import read_table
 
-    return slices(index.series, captions_of(read_table(out / TABLE, ["series"]), read_evaluation(out / EVALUATION)))
+    return slices(
+        index.series, captions_of(read_table(out / TABLE, ["series"]), read_evaluation(out / EVALUATION))
+    )

@@ -1,8 +1,10 @@
-"""`fastmed demo`: an archive to features, a model and a report; real images step by step; times beside the peers."""
+"""`fastmed demo`: an archive to features, a model and a report; real images step by step; times beside the
+peers."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,12 @@ LABELS = "labels.csv"
 
 
 def run(
-    out: Path, archive: Path | None = None, *, label: str | None = None, group: str = "patient", quick: bool = False,
+    out: Path,
+    archive: Path | None = None,
+    *,
+    label: str | None = None,
+    group: str = "patient",
+    quick: bool = False,
     workers: int = 1,
 ) -> dict[str, Any]:
     """Run the demo into `out`.
@@ -27,8 +34,8 @@ def run(
     Parameters
     ----------
     out : Path
-        Gets ``report.html``; ``features``, a folder as `fastmed extract` and `fastmed train` leave it; and for the
-        synthetic archive ``synthetic-archive-<patients>`` and ``features/labels.csv``.
+        Gets ``report.html``; ``features``, a folder as `fastmed extract` and `fastmed train` leave it; and
+        for the synthetic archive ``synthetic-archive-<patients>`` and ``features/labels.csv``.
     archive : Path, optional
         The user's own DICOM; without it the synthetic archive is written and used.
     label, group : str, optional
@@ -70,8 +77,14 @@ def run(
     from ..report import write_report
 
     report = write_report(out / "report.html", content)
-    return {"synthetic": synthetic, "extract": summary, "evaluation": evaluation, "note": note,
-            "seconds": clock.seconds, "report": str(report)}
+    return {
+        "synthetic": synthetic,
+        "extract": summary,
+        "evaluation": evaluation,
+        "note": note,
+        "seconds": clock.seconds,
+        "report": str(report),
+    }
 
 
 class _Clock:
@@ -133,7 +146,9 @@ def _write_truth(path: Path, index: Index, truth: dict[str, str]) -> None:
     from ..demo import write_labels
 
     def patient_id(series: Any) -> str:
-        return str(pydicom.dcmread(series.paths[0], stop_before_pixels=True, specific_tags=["PatientID"]).PatientID)
+        return str(
+            pydicom.dcmread(series.paths[0], stop_before_pixels=True, specific_tags=["PatientID"]).PatientID
+        )
 
     write_labels(path, {s.patient: truth[patient_id(s)] for s in index.series})
 
@@ -148,13 +163,20 @@ def _content_of(out: Path, index: Index, title: str, note: str) -> Any:
 def _real_images() -> list[Any]:
     from ..demo import pictures
 
-    with steps("real images", "images") as bar:
-        return [picture for n, picture in enumerate(pictures()) if bar(n) is None]
+    return _counted(pictures(), "real images", "images")
 
 
 def _race(index: Index) -> list[Any]:
     from ..demo import steps as race
 
     folder = Path(index.series[0].paths[0]).parent if index.series else None
-    with steps("timing beside the peers", "steps") as bar:
-        return [step for n, step in enumerate(race(folder)) if bar(n) is None]
+    return _counted(race(folder), "timing beside the peers", "steps")
+
+
+def _counted(items: Iterable[Any], title: str, unit: str) -> list[Any]:
+    found = []
+    with steps(title, unit) as bar:
+        for item in items:
+            found.append(item)
+            bar(len(found))
+    return found

@@ -9,7 +9,9 @@ import platform
 import warnings
 from typing import Any
 
-DEPENDENCIES = "numpy scipy numba scikit-learn pydicom dask distributed pyarrow pandas jinja2 rich typer threadpoolctl"
+DEPENDENCIES = (
+    "numpy scipy numba scikit-learn pydicom dask distributed pyarrow pandas jinja2 rich typer threadpoolctl"
+)
 EXTRAS = "nibabel pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg pylibjpeg-rle pyjpegls Pillow"
 PEERS = "scikit-image opencv-python opencv-python-headless SimpleITK dask-image"
 
@@ -22,15 +24,19 @@ def examine() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``fastmed`` and ``python`` (versions), ``kernels``, ``processor``, ``threads``, ``codecs``, ``dependencies``,
-        ``extras``, ``peers``, and ``problems``: one sentence each, empty when all is well.
+        ``fastmed`` and ``python`` (versions), ``kernels``, ``processor``, ``threads``, ``codecs``,
+        ``dependencies``, ``extras``, ``peers``, and ``problems``: one sentence each, empty when all is well.
     """
     problems: list[str] = []
     kernels = _kernels(problems)
     return {
         "fastmed": _version("fastmed") or _source_version(),
-        "python": {"version": platform.python_version(), "implementation": platform.python_implementation(),
-                   "system": platform.system(), "machine": platform.machine()},
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "system": platform.system(),
+            "machine": platform.machine(),
+        },
         "kernels": kernels,
         "processor": _processor(),
         "threads": _threads(kernels, problems),
@@ -58,7 +64,9 @@ def _version(name: str) -> str | None:
 def _versions(names: str, problems: list[str] | None = None) -> dict[str, str | None]:
     found = {name: _version(name) for name in names.split()}
     if problems is not None:
-        problems += [f"{name} is needed and not installed" for name, version in found.items() if version is None]
+        problems += [
+            f"{name} is needed and not installed" for name, version in found.items() if version is None
+        ]
     return found
 
 
@@ -80,9 +88,16 @@ def _kernels(problems: list[str]) -> dict[str, Any]:
     except BackendError as error:
         problems.append(str(error))
     if result["backend"] == "numba":
-        why = "FASTMED_BACKEND=numba asks for it" if os.environ.get("FASTMED_BACKEND") else (
-            "no C++ build for this processor is installed: install a C++17 compiler and reinstall fastmed")
-        problems.append(f"fastmed runs on the Numba twins, which are several times slower than the C++ kernels; {why}")
+        why = (
+            "FASTMED_BACKEND=numba asks for it"
+            if os.environ.get("FASTMED_BACKEND")
+            else (
+                "no C++ build for this processor is installed: install a C++17 compiler and reinstall fastmed"
+            )
+        )
+        problems.append(
+            f"fastmed runs on the Numba twins, which are several times slower than the C++ kernels; {why}"
+        )
     if result["backend"] and (pixels := _broken_pixel_path()):
         problems.append(pixels)
     return result
@@ -103,7 +118,12 @@ def _processor() -> dict[str, Any]:
     from .._engine import isa
 
     features = sorted(isa.cpu_features())
-    return {"model": _model(), "logical_cores": os.cpu_count(), "usable_cores": _usable_cores(), "features": features}
+    return {
+        "model": _model(),
+        "logical_cores": os.cpu_count(),
+        "usable_cores": _usable_cores(),
+        "features": features,
+    }
 
 
 def _usable_cores() -> int | None:
@@ -142,7 +162,8 @@ def _threads(kernels: dict[str, Any], problems: list[str]) -> dict[str, Any]:
 
 
 def _codecs() -> list[dict[str, Any]]:
-    """For each transfer syntax that pydicom can decode: the decoders that are here, and what others would need."""
+    """For each transfer syntax that pydicom can decode: the decoders that are here, and what others would
+    need."""
     from pydicom.pixels import decoders
     from pydicom.pixels.decoders.base import Decoder
 
@@ -167,11 +188,12 @@ def show(report: dict[str, Any], target: Any) -> None:
     force = "/".join(filter(None, (kernels["backend"], kernels["isa"]))) or "none"
     lines = {
         "fastmed": f"{report['fastmed']} on {python['implementation']} {python['version']}, "
-                   f"{python['system']} {python['machine']}",
+        f"{python['system']} {python['machine']}",
         "kernels in force": force,
         "kernels built": ", ".join(kernels["built"]) or "none",
         "kernels runnable": ", ".join(kernels["runnable"]) or "none",
-        "processor": f"{processor['model']}, {processor['usable_cores']} of {processor['logical_cores']} cores usable",
+        "processor": processor["model"],
+        "cores": f"{processor['usable_cores']} of {processor['logical_cores']} usable",
         "features": " ".join(processor["features"]),
         "threads": f"{report['threads']['kernels']} per kernel call",
         "thread pools": ", ".join(_pool(p) for p in report["threads"]["pools"]) or "none",
@@ -182,8 +204,10 @@ def show(report: dict[str, Any], target: Any) -> None:
     target.print("\n[bold]codecs[/] (transfer syntax: decoders)")
     for row in report["codecs"]:
         here = ", ".join(row["decoders"])
-        target.print(f"  {escape(row['name'])}: " + (escape(here) if here else
-                     f"[yellow]none[/]; one of: {escape('; '.join(row['missing']))}"))
+        target.print(
+            f"  {escape(row['name'])}: "
+            + (escape(here) if here else f"[yellow]none[/]; one of: {escape('; '.join(row['missing']))}")
+        )
     for part in ("dependencies", "extras", "peers"):
         found = ", ".join(f"{k} {v}" if v else f"{k} [dim]not installed[/]" for k, v in report[part].items())
         target.print(f"\n[bold]{part}[/]\n  {found}")

@@ -61,8 +61,8 @@ def percent(share: float) -> str:
 def score_in_words(evaluation: Evaluation) -> str:
     """The score, always with its interval and what chance would reach."""
     low, high = evaluation.interval
+    chance = percent(evaluation.chance["permutation_mean"])
     return (
-        f"balanced accuracy {percent(evaluation.balanced_accuracy)} (95 % interval {percent(low)} to {percent(high)}, "
-        f"chance {percent(evaluation.chance['permutation_mean'])}), {evaluation.n_groups} groups held out by "
-        f"{evaluation.group!r}"
+        f"balanced accuracy {percent(evaluation.balanced_accuracy)} (95 % interval {percent(low)} to "
+        f"{percent(high)}, chance {chance}), {evaluation.n_groups} groups held out by {evaluation.group!r}"
     )

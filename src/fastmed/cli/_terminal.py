@@ -21,8 +21,8 @@ DONE, BUG, BAD_INPUT, NOTHING_USABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 #: The end of every command's help.
 EXIT_CODES = (
-    "Exit codes: 0 done (files that could not be read are counted, not fatal); 2 wrong usage or input that cannot be "
-    "used; 3 nothing usable in it; 130 stopped with Ctrl-C."
+    "Exit codes: 0 done (files that could not be read are counted, not fatal); 2 wrong usage or input that "
+    "cannot be used; 3 nothing usable in it; 130 stopped with Ctrl-C."
 )
 
 #: A bar appears only when a step lasts longer than this many seconds.
@@ -127,8 +127,13 @@ class Steps:
     def _start(self, done: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task(self._title, total=None, completed=done, rate="")
         self._bar.start()

@@ -1,4 +1,5 @@
-"""The demo: a synthetic archive from files to a model, and real images step by step; no network, nobody's data."""
+"""The demo: a synthetic archive from files to a model, and real images step by step; no network, nobody's
+data."""
 
 from ._pictures import borders, pictures
 from ._race import steps

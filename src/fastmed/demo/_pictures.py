@@ -1,4 +1,5 @@
-"""Real images that dependencies ship, step by step: read -> median, Gaussian -> Canny -> contours. Never a download."""
+"""Real images that dependencies ship, step by step: read -> median, Gaussian -> Canny -> contours. Never a
+download."""
 
 from __future__ import annotations
 
@@ -68,8 +69,8 @@ def _dicom(name: str) -> Callable[[], tuple[np.ndarray, float]]:
 
 
 def _frame(name: str, rows: slice = slice(None)) -> Callable[[], tuple[np.ndarray, float]]:
-    """The middle frame of a file that has no place in space, colours as their brightness, cut to `rows`: text that
-    the scanner burned into an ultrasound image stays out of the report."""
+    """The middle frame of a file that has no place in space, colours as their brightness, cut to `rows`: text
+    that the scanner burned into an ultrasound image stays out of the report."""
 
     def load() -> tuple[np.ndarray, float]:
         import pydicom
@@ -134,8 +135,10 @@ def _steps(source: Source, image: np.ndarray, aspect: float) -> Picture:
     found = trace_contours(edges.astype(np.uint8), mode="external", method="simple")
     drawn = [c for c in borders(found) if len(c) >= DRAWN_POINTS]
     rows, columns = image.shape
-    caption = f"{rows} × {columns} {image.dtype}, shipped by {source.package}; {int(edges.sum())} edge pixels, " \
-              f"{len(found.offsets) - 1} contours"
+    caption = (
+        f"{rows} × {columns} {image.dtype}, shipped by {source.package}; {int(edges.sum())} edge pixels, "
+        f"{len(found.offsets) - 1} contours"
+    )
     panels = [
         Panel("as read", grey, window=(0, 1)),
         Panel("median 3 × 3", middle, window=(0, 1)),

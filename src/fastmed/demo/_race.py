@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from ..report import Step
 PATIENCE = 0.6
 
 
-def race(name: str, workload: str, calls: dict[str, Callable[[], Any]], compare: Callable[[Any, Any], str]) -> Step:
-    """Run `calls` (the first is ours) in turn, as often as the patience allows; the best time of each counts."""
+def race(
+    name: str, workload: str, calls: dict[str, Callable[[], Any]], compare: Callable[[Any, Any], str]
+) -> Step:
+    """Run `calls` (the first is ours) in turn, as often as the patience allows; the best time of each
+    counts."""
     results = {who: call() for who, call in calls.items()}  # also the warm-up
     ours, *others = calls
     agreement = "; ".join(compare(results[ours], results[who]) for who in others)
@@ -29,7 +33,9 @@ def race(name: str, workload: str, calls: dict[str, Callable[[], Any]], compare:
             best[who] = min(best[who], time.perf_counter() - start)
         if turn and time.perf_counter() > end:
             break
-    return Step(name, workload, best[ours], {who: best[who] for who in others}, agreement or "no peer installed")
+    return Step(
+        name, workload, best[ours], {who: best[who] for who in others}, agreement or "no peer installed"
+    )
 
 
 def same(ours: Any, theirs: Any) -> str:
@@ -74,7 +80,9 @@ def _pydicom_loop(folder: Path) -> np.ndarray:
     """What one writes by hand: read, sort by position, stack, rescale."""
     import pydicom
 
-    slices = sorted((pydicom.dcmread(p) for p in folder.iterdir()), key=lambda s: float(s.ImagePositionPatient[2]))
+    slices = sorted(
+        (pydicom.dcmread(p) for p in folder.iterdir()), key=lambda s: float(s.ImagePositionPatient[2])
+    )
     return np.stack([s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices])
 
 
@@ -93,9 +101,9 @@ def _filters(volume: np.ndarray) -> Iterator[Step]:
     ]
     for title, name, data, arguments in cases:
         mine, theirs = getattr(fastmed, name), getattr(scipy_ndimage, name)
-        calls = {
-            "fastmed": lambda f=mine, d=data, a=arguments: f(d, *a),
-            "SciPy": lambda f=theirs, d=data, a=arguments: f(d, *a),
+        calls: dict[str, Callable[[], Any]] = {
+            "fastmed": partial(mine, data, *arguments),
+            "SciPy": partial(theirs, data, *arguments),
         }
         yield race(title, f"{shape} {data.dtype}", calls, same)
 

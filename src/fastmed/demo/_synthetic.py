@@ -1,8 +1,8 @@
 """A synthetic archive, written as true DICOM: small CT volumes around one smooth or spiculated nodule.
 
-Nothing in it was ever a patient. It is there so that the whole way from files to a model can be run and judged
-anywhere, without a network and without anybody's data: the truth is known, two classes overlap on purpose, and noise,
-spacing, pixel encoding and slice order vary as they do between scanners.
+Nothing in it was ever a patient. It is there so that the whole way from files to a model can be run and
+judged anywhere, without a network and without anybody's data: the truth is known, two classes overlap on
+purpose, and noise, spacing, pixel encoding and slice order vary as they do between scanners.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.uid import UID
+
 CLASSES = ("smooth", "spiculated")
 
-#: What stands in the archive beside the images; like every file that is no image it ends in the failures table.
+#: What stands in the archive beside the images; like every file that is no image it ends in the failures
+#: table.
 NOTICE = (
     "SYNTHETIC ARCHIVE, made by `fastmed demo`.\n"
-    "No image here is of a patient: every voxel is computed from a seed. The folder `damaged` holds one file that is\n"
-    "cut short on purpose. It may be deleted at any time.\n"
+    "No image here is of a patient: every voxel is computed from a seed. The folder `damaged` holds one\n"
+    "file that is cut short on purpose. It may be deleted at any time.\n"
 )
 
-_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 _LUNG_HU, _NODULE_HU = -850.0, 40.0
 _ROWS = _COLUMNS = 64
 #: Rescale intercept, signed, bits stored: three ways in which scanners store the same Hounsfield units.
@@ -69,14 +74,18 @@ def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
 def _spikes(rng: np.random.Generator, label: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Directions, heights (in radii) and sharpness of the bumps on a nodule's surface.
 
-    The heights of the two classes overlap (lobulated smooth nodules, faint spicules), so that no feature can tell
-    them apart without error.
+    The heights of the two classes overlap (lobulated smooth nodules, faint spicules), so that no feature can
+    tell them apart without error.
     """
     if label == "smooth":
         count = int(rng.integers(0, 7))
         return _directions(rng, count), rng.uniform(0.05, 0.30, count), rng.uniform(8, 20, count)
     count = int(rng.integers(8, 22))
-    return _directions(rng, count), rng.uniform(0.25, 1.1) * rng.uniform(0.4, 1.0, count), rng.uniform(20, 60, count)
+    return (
+        _directions(rng, count),
+        rng.uniform(0.25, 1.1) * rng.uniform(0.4, 1.0, count),
+        rng.uniform(20, 60, count),
+    )
 
 
 def _nodule(points: np.ndarray, rng: np.random.Generator, label: str) -> np.ndarray:
@@ -104,8 +113,8 @@ def make_case(number: int, seed: int) -> Case:
     """The synthetic patient `number` (from 1) of the archive with this `seed`; always the same voxels."""
     rng = np.random.default_rng([seed, number])
     label = CLASSES[number % 2]
-    spacing = (float(rng.uniform(0.8, 1.4)), *(float(rng.uniform(0.45, 0.65)),) * 2)
-    spacing = tuple(round(s, 4) for s in spacing)
+    between, within = round(float(rng.uniform(0.8, 1.4)), 4), round(float(rng.uniform(0.45, 0.65)), 4)
+    spacing = between, within, within
     shape = (int(rng.integers(24, 33)), _ROWS, _COLUMNS)
     grid = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)]
     points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1) - rng.uniform(-1.5, 1.5, 3)
@@ -114,13 +123,15 @@ def make_case(number: int, seed: int) -> Case:
     hu = _LUNG_HU + rng.uniform(-40, 40) + (_NODULE_HU + rng.uniform(-60, 60) - _LUNG_HU) * inside
     hu = hu + rng.uniform(10, 45) * _smooth_noise(rng, shape, rng.uniform(0.4, 0.8))
     voxels = np.clip(np.rint(hu), -1000, 3000).astype(np.int16)
-    return Case(number, label, voxels, spacing, _ENCODINGS[int(rng.integers(len(_ENCODINGS)))])  # type: ignore[arg-type]
+    return Case(number, label, voxels, spacing, _ENCODINGS[int(rng.integers(len(_ENCODINGS)))])
 
 
-def _uid(*parts: object) -> str:
+def _uid(*parts: object) -> UID:
     """A valid UID under 2.25 (a 128-bit number) that depends on nothing but `parts`."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+    from pydicom.uid import UID
+
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
 def _slices(case: Case, seed: int) -> Iterator[bytes]:
@@ -136,7 +147,7 @@ def _slices(case: Case, seed: int) -> Iterator[bytes]:
         dataset.SOPInstanceUID = _uid(seed, case.number, "image", k)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.InstanceNumber = count - k if flipped else k + 1
-        dataset.ImagePositionPatient = [_ds(v) for v in origin + [0, 0, k * case.spacing[0]]]
+        dataset.ImagePositionPatient = [_ds(v) for v in [*origin, 0, 0, k * case.spacing[0]]]
         dataset.PixelData = stored[k].tobytes()
         buffer = io.BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)
@@ -147,14 +158,14 @@ def _ds(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def _header(case: Case, seed: int):
+def _header(case: Case, seed: int) -> Dataset:
     """What all images of one patient share: every type 1 and type 2 attribute of a CT image."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
     intercept, signed, bits = case.encoding
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = _CT_IMAGE_STORAGE
+    meta.MediaStorageSOPClassUID = CTImageStorage
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = _uid("fastmed", "synthetic archive")
     meta.ImplementationVersionName = "FASTMED_DEMO"
@@ -162,7 +173,7 @@ def _header(case: Case, seed: int):
     ds.file_meta = meta
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
-    ds.SOPClassUID = _CT_IMAGE_STORAGE
+    ds.SOPClassUID = CTImageStorage
     ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
     ds.Modality, ds.Manufacturer = "CT", "fastmed synthetic archive"
     ds.StudyDescription = ds.SeriesDescription = "SYNTHETIC: computed, not acquired"
@@ -203,8 +214,8 @@ def write_archive(
     folder : path
         Made if it is not there. Existing files of the same names are replaced, nothing is deleted.
     patients : int, optional
-        At least 2; classes alternate. Each is one CT series of 24 to 32 slices of 64 x 64, 0.45 to 0.65 mm in plane
-        and 0.8 to 1.4 mm between slices.
+        At least 2; classes alternate. Each is one CT series of 24 to 32 slices of 64 x 64, 0.45 to 0.65 mm in
+        plane and 0.8 to 1.4 mm between slices.
     seed : int, optional
         The same seed gives the same bytes in every file, whatever `patients` is.
     progress : callable, optional

@@ -221,8 +221,13 @@ def _drawn(picture: Picture) -> dict[str, Any]:
         }
         for panel in picture.panels
     ]
-    return {"title": picture.title, "caption": picture.caption, "panels": panels, "aspect": picture.aspect,
-            "marked": picture.marked}
+    return {
+        "title": picture.title,
+        "caption": picture.caption,
+        "panels": panels,
+        "aspect": picture.aspect,
+        "marked": picture.marked,
+    }
 
 
 def _failures(content: Content) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The report's charts as numbers that the template draws: positions, ticks, paths. Text stays in the template, so
-that Jinja2 escapes all of it."""
+"""The report's charts as numbers that the template draws: positions, ticks, paths. Text stays in the
+template, so that Jinja2 escapes all of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ FAR = 8.0
 
 
 def outline(points: np.ndarray) -> str:
-    """A closed SVG path through integer or half-integer points (x, y), in relative steps, which are the shortest.
+    """A closed SVG path through integer or half-integer points (x, y), in relative steps, which are the
+    shortest.
 
     Examples
     --------
@@ -51,9 +52,16 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(float(k * step), 12) + 0.0 for k in np.arange(first, last + 1)]
 
 
-def scatter(x: Sequence[float], y: Sequence[float], classes: Sequence[Any], wrong: Iterable[bool] | None = None,
-            width: int = 460, height: int = 330) -> dict[str, Any]:
-    """Positions of a scatter plot: one point per row, its class as a number, whether it was predicted wrongly."""
+def scatter(
+    x: Sequence[float],
+    y: Sequence[float],
+    classes: Sequence[Any],
+    wrong: Iterable[bool] | None = None,
+    width: int = 460,
+    height: int = 330,
+) -> dict[str, Any]:
+    """Positions of a scatter plot: one point per row, its class as a number, whether it was predicted
+    wrongly."""
     xs, ys = np.asarray(x, float), np.asarray(y, float)
     names = sorted({str(c) for c in classes})
     flags = list(wrong) if wrong is not None else [False] * len(xs)
@@ -63,14 +71,25 @@ def scatter(x: Sequence[float], y: Sequence[float], classes: Sequence[Any], wron
     for a, b, c, w in zip(xs, ys, classes, flags, strict=True):
         if np.isfinite(a) and np.isfinite(b):
             (px, out_x), (py, out_y) = place_x(a), place_y(b)
-            points.append({"x": px, "y": py, "class": names.index(str(c)), "wrong": bool(w), "outside": out_x or out_y})
+            points.append(
+                {"x": px, "y": py, "class": names.index(str(c)), "wrong": bool(w), "outside": out_x or out_y}
+            )
     radius = 4.5 if len(points) <= 200 else 2.5
-    return {"width": width, "height": height, "points": points, "names": names, "ticks_x": ticks_x, "ticks_y": ticks_y,
-            "radius": radius, "outside": sum(p["outside"] for p in points)}
+    return {
+        "width": width,
+        "height": height,
+        "points": points,
+        "names": names,
+        "ticks_x": ticks_x,
+        "ticks_y": ticks_y,
+        "radius": radius,
+        "outside": sum(p["outside"] for p in points),
+    }
 
 
 def _frame(values: np.ndarray) -> tuple[float, float]:
-    """What an axis shows: all values, but for those so far out that they would press the others into a line."""
+    """What an axis shows: all values, but for those so far out that they would press the others into a
+    line."""
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 1.0
@@ -81,7 +100,8 @@ def _frame(values: np.ndarray) -> tuple[float, float]:
 
 
 def _axis(values: np.ndarray, start: float, end: float):
-    """A function from value to (position, whether it lies outside the frame), and the ticks with their positions."""
+    """A function from value to (position, whether it lies outside the frame), and the ticks with their
+    positions."""
     low, high = _frame(values)
     if high <= low:
         low, high = low - 0.5, high + 0.5
@@ -96,11 +116,15 @@ def _axis(values: np.ndarray, start: float, end: float):
 
 
 def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> dict[str, Any]:
-    """A confusion matrix as rows of cells, each with its count and its share of the true class (the shade)."""
+    """A confusion matrix as rows of cells, each with its count and its share of the true class (the
+    shade)."""
     counts = np.asarray(matrix, dtype=np.int64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = [
-        {"name": str(name), "cells": [{"count": int(c), "share": float(s)} for c, s in zip(r, p, strict=True)]}
+        {
+            "name": str(name),
+            "cells": [{"count": int(c), "share": float(s)} for c, s in zip(r, p, strict=True)],
+        }
         for name, r, p in zip(names, counts, shares, strict=True)
     ]
     return {"names": [str(n) for n in names], "rows": rows}
