@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from .._engine import threads
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
@@ -90,14 +92,10 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
     values = image.values()
     low, high = _range(values)
     result = {f"firstorder_{k}": v for k, v in _firstorder.firstorder(values).items()}
-    edges, shapes = _edge.Edges(image.spacing), _contour.Shapes(image.spacing)
-    if low < high and np.isfinite(high - low):
-        _measure(image, low, high, _threshold(values, low, high), edges, shapes)
-    elif image.mask is not None:
-        for region in image.mask:
-            shapes.add(region)
-    result |= {f"edge_{k}": v for k, v in edges.features(high - low).items()}
-    return result | {f"contour_{k}": v for k, v in shapes.features().items()}
+    planes_edges, planes_shapes = _measure(image, values, low, high)
+    edges = _edge.features(planes_edges, image.spacing, high - low)
+    result |= {f"edge_{k}": v for k, v in edges.items()}
+    return result | {f"contour_{k}": v for k, v in _contour.features(planes_shapes, image.spacing).items()}
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
@@ -118,9 +116,31 @@ def _threshold(values: np.ndarray, low: float, high: float) -> float:
 
 
 def _measure(
-    image: Planes, low: float, high: float, threshold: float, edges: _edge.Edges, shapes: _contour.Shapes
-) -> None:
-    for index, (smoothed, finite) in enumerate(image.smoothed(low, high)):
-        region = smoothed > threshold if image.mask is None else image.mask[index]
-        edges.add(smoothed, region & finite)
-        shapes.add(region & finite if image.mask is None else region)
+    image: Planes, values: np.ndarray, low: float, high: float
+) -> tuple[list[_edge.PlaneEdges], list[_contour.PlaneShape]]:
+    """Edges and shapes of the planes that have any.
+
+    Planes run side by side, each on one thread. Threads that share one plane wait for each other: sobel of
+    512 x 512 took 0.25 ms on one thread and 20 ms on two of a busy machine.
+    """
+    flat = not (low < high and np.isfinite(high - low))
+    threshold = 0.0 if flat or image.mask is not None else _threshold(values, low, high)
+
+    def one(index: int) -> tuple[_edge.PlaneEdges | None, _contour.PlaneShape | None]:
+        region = None if image.mask is None else image.mask[index]
+        if flat:
+            return None, None if region is None else _contour.measure(region, image.spacing)
+        smoothed, finite = image.smoothed(index, low, high)
+        if region is None:
+            region = (smoothed > threshold) & finite
+        edges = _edge.measure(smoothed, region & finite, image.spacing)
+        return edges, _contour.measure(region, image.spacing)
+
+    workers = min(threads.get_num_threads(), len(image.stack))
+    if workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(one, range(len(image.stack))))
+    else:
+        with threads.num_threads(1):
+            found = [one(index) for index in range(len(image.stack))]
+    return [e for e, _ in found if e is not None], [s for _, s in found if s is not None]

@@ -18,7 +18,8 @@ from ..volume import Volume
 
 #: Which image a row is of, and how it lies in space. :mod:`fastmed.learn` takes none of these as features.
 ABOUT = (
-    "series", "patient", "study", "modality", "n_slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x",
+    "series", "patient", "study", "modality", "n_slices", "rows", "columns",
+    "spacing_z", "spacing_y", "spacing_x",
 )
 TILE = ("tile_slice", "tile_row", "tile_column", "tile_size")
 
