@@ -136,7 +136,8 @@ def test_otsu_separates_as_scikit_image_does():
     filters = pytest.importorskip("skimage.filters")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        a, b = rng.normal(0, 1, 500), rng.normal(rng.uniform(1, 8), rng.uniform(0.3, 2), rng.integers(50, 900))
+        low, high = rng.uniform(0.3, 2), rng.uniform(1, 8)
+        a, b = rng.normal(0, 1, 500), rng.normal(high, low, rng.integers(50, 900))
         counts, edges = np.histogram(np.concatenate([a, b]), 256)
         centres = (edges[:-1] + edges[1:]) / 2
         wanted = filters.threshold_otsu(hist=(counts, centres))

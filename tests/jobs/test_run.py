@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from make import CANARY, write_archive
+from make import CANARY, write_archive, write_slice
 
 import fastmed
 from fastmed.errors import DecodeError, NoDicomError
@@ -106,10 +106,10 @@ def start(script, *arguments):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_and_resumed(workers, tmp_path):
-    """SIGKILL once a unit is kept; the rest is computed later; the tables are those of a quiet run."""
-    archive = write_archive(tmp_path / "archive", n_series=6, n_slices=12, size=256)
+@pytest.mark.parametrize(("workers", "how"), [(1, "SIGKILL"), (2, "SIGKILL"), (2, "SIGINT")])
+def test_killed_and_resumed(workers, how, tmp_path):
+    """A signal once a unit is kept; the rest is computed later; the tables are those of a quiet run."""
+    archive = write_archive(tmp_path / "archive", n_series=6, n_slices=8, size=256)
     script = tmp_path / "run.py"
     script.write_text(RUN)
     out = tmp_path / "out"
@@ -117,15 +117,16 @@ def test_killed_and_resumed(workers, tmp_path):
     deadline = time.monotonic() + 60
     while not list(out.glob("units/*.json")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(getattr(signal, how))
+    assert process.wait(60) != 0
     time.sleep(0.5)  # workers notice that their parent is gone
     kept = len(list(out.glob("units/*.json")))
     assert kept >= 1
     assert not (out / "features.parquet").exists()
     (out / "units" / ".half.json.xyz.tmp").write_bytes(b"{")
     summary = extract(archive, out)
-    assert summary.n_reused == kept < 6
+    assert summary.n_reused == kept
+    assert how == "SIGINT" or kept < 6  # what Ctrl-C finds in flight is finished
     assert tables(summary) == tables(extract(archive, tmp_path / "quiet"))
     assert not list(out.glob("units/.*"))
 
@@ -258,6 +259,15 @@ def test_tiles_larger_than_the_planes_are_the_planes(archive, tmp_path):
     table = pd.read_parquet(extract(archive, tmp_path / "out", tiles=512).features)
     assert len(table) == 12
     assert (table["tile_size"] == 48).all()
+
+
+def test_a_constant_series_keeps_its_rows(tmp_path):
+    for k in range(2):
+        (tmp_path / "archive").mkdir(exist_ok=True)
+        write_slice(tmp_path / "archive" / f"{k}.dcm", np.zeros((20, 20), np.int16), 0, k)
+    table = pd.read_parquet(extract(tmp_path / "archive", tmp_path / "out", tiles=10, max_tiles=3).features)
+    assert len(table) == 3
+    assert (table["firstorder_mean"] == -1024).all()
 
 
 def test_tiles_of_air_are_left_out(archive, tmp_path):

@@ -90,20 +90,21 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
     """
     image = planes(volume, mask, spacing)
     values = image.values()
-    low, high = _range(values)
-    result = {f"firstorder_{k}": v for k, v in _firstorder.firstorder(values).items()}
+    quantiles = _firstorder.percentiles(values)
+    low, high = _range(values, quantiles)
+    result = {f"firstorder_{k}": v for k, v in _firstorder.firstorder(values, quantiles).items()}
     planes_edges, planes_shapes = _measure(image, values, low, high)
     edges = _edge.features(planes_edges, image.spacing, high - low)
     result |= {f"edge_{k}": v for k, v in edges.items()}
     return result | {f"contour_{k}": v for k, v in _contour.features(planes_shapes, image.spacing).items()}
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
+def _range(values: np.ndarray, quantiles: np.ndarray) -> tuple[float, float]:
     """The image's range: the extremes but for half a percent at each end, unless these are equal."""
     if not values.size:
         return 0.0, 0.0
-    low, high = np.percentile(values, [0.5, 99.5], overwrite_input=True).astype(np.float64)
-    return (float(low), float(high)) if low < high else (float(values.min()), float(values.max()))
+    low, high = float(quantiles[0]), float(quantiles[-1])
+    return (low, high) if low < high else (float(values.min()), float(values.max()))
 
 
 def _threshold(values: np.ndarray, low: float, high: float) -> float:
