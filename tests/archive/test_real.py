@@ -50,7 +50,7 @@ def compare(series):
     expected, found = np.asarray(reference), np.asarray(volume, np.float64)
     if volume.meta["photometric"] == "MONOCHROME1":  # SimpleITK inverts, we do not
         return False
-    if any(s.image.lut for s in series.slices):  # SimpleITK leaves the modality lookup table out
+    if any(s.image.lut for s in series.slices):  # SimpleITK leaves modality lookup tables out
         return False
     slope = max(abs(s.slope) for s in series.slices)
     lossy = slope * 1.01 if volume.meta["transfer_syntax"] in EXPLAINED else 0
