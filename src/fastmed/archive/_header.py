@@ -146,8 +146,8 @@ _quiet_users: list[contextlib.ExitStack] = []
 def quiet() -> Iterator[None]:
     """Silence the warnings and log lines of pydicom and its plugins, which quote values of the file.
 
-    Warning filters belong to the process: the first thread that comes sets them, the last that leaves restores
-    them, or two overlapping readers would restore each other's.
+    Warning filters belong to the process: the first thread that comes sets them and the last that leaves
+    restores them; otherwise two overlapping readers would restore each other's.
     """
     with _quiet_lock:
         if not _quiet_users:
