@@ -63,7 +63,7 @@ class Truth:
 
     @property
     def values(self) -> np.ndarray:
-        return self.stored * self.slope + self.intercept
+        return self.stored.astype(np.float64) * self.slope + self.intercept
 
     @property
     def affine(self) -> np.ndarray:
@@ -100,7 +100,9 @@ def base(sop_class: str, modality: str, uid: str, syntax: str = ExplicitVRLittle
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(sop_class), new_uid()
     meta.TransferSyntaxUID = UID(syntax)
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=implicit, is_little_endian=little)
+    ds = FileDataset(
+        "", {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=implicit, is_little_endian=little
+    )
     ds.SOPClassUID, ds.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = uid, uid + ".1", uid + ".2"
     ds.Modality, ds.PatientName, ds.PatientID = modality, NAME, PATIENT
@@ -109,7 +111,9 @@ def base(sop_class: str, modality: str, uid: str, syntax: str = ExplicitVRLittle
     return ds
 
 
-def set_pixels(ds: Dataset, stored: np.ndarray, bits: int | None = None, photometric: str = "MONOCHROME2") -> None:
+def set_pixels(
+    ds: Dataset, stored: np.ndarray, bits: int | None = None, photometric: str = "MONOCHROME2"
+) -> None:
     """Pixel data and the elements that describe them."""
     ds.Rows, ds.Columns = stored.shape[-2:] if stored.ndim < 4 else stored.shape[1:3]
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, photometric
@@ -133,7 +137,9 @@ def save(ds: FileDataset, path: Path) -> None:
     ds.save_as(path, enforce_file_format=True)
 
 
-def ramp(shape: tuple[int, int, int] = (8, 6, 5), dtype: Any = np.int16, seed: int = 0, low: int = -500) -> np.ndarray:
+def ramp(
+    shape: tuple[int, int, int] = (8, 6, 5), dtype: Any = np.int16, seed: int = 0, low: int = -500
+) -> np.ndarray:
     """Random stored values, every voxel its own."""
     low = 0 if np.dtype(dtype).kind == "u" else max(low, np.iinfo(dtype).min)
     high = min(np.iinfo(dtype).max, 1500)

@@ -6,10 +6,28 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from make import (
-    AXIAL, CORONAL, MR, PT, SAGITTAL, SC, Truth, base, oblique, ramp, save, set_pixels,
+    AXIAL,
+    CORONAL,
+    MR,
+    PT,
+    SAGITTAL,
+    SC,
+    Truth,
+    base,
+    oblique,
+    ramp,
+    save,
+    set_pixels,
 )  # fmt: skip
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 import fastmed
 from fastmed import errors
@@ -23,7 +41,9 @@ def check(volume, truth, values=None):
     np.testing.assert_allclose(volume.affine, truth.affine, atol=1e-4)
 
 
-@pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, oblique()], ids=["axial", "coronal", "sagittal", "oblique"])
+@pytest.mark.parametrize(
+    "orientation", [AXIAL, CORONAL, SAGITTAL, oblique()], ids=["axial", "coronal", "sagittal", "oblique"]
+)
 @pytest.mark.parametrize("numbers", ["up", "down", "same", "none"])
 def test_order_comes_from_positions(tmp_path, orientation, numbers):
     truth = Truth(ramp(), orientation=orientation)
@@ -39,7 +59,9 @@ def test_order_comes_from_positions(tmp_path, orientation, numbers):
     assert volume.spacing == pytest.approx(truth.spacing)
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.uint32])
 def test_transfer_syntaxes_and_depths(tmp_path, syntax, dtype):
     if syntax == RLELossless and np.dtype(dtype).itemsize > 2:
@@ -66,7 +88,11 @@ def test_missing_slice(tmp_path):
     with pytest.raises(errors.MissingSlices, match=r"2 slices missing at 36, 38 mm .*spacing 2 mm"):
         read(truth.write(tmp_path))
     index = scan(tmp_path)
-    assert not index.series and len(index.failures) == 6 and all("2 slices missing" in f.reason for f in index.failures)
+    assert (
+        not index.series
+        and len(index.failures) == 6
+        and all("2 slices missing" in f.reason for f in index.failures)
+    )
 
 
 def test_repeated_position(tmp_path):
@@ -99,7 +125,10 @@ def test_same_object_with_other_pixels_is_refused(tmp_path):
 @pytest.mark.parametrize("tag", ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime",
                                  "ContentTime", "DiffusionBValue", "ImageType"])  # fmt: skip
 def test_phases_are_split_on_what_tells_them_apart(tmp_path, tag):
-    values = {"ContentTime": ["101112", "101113"], "ImageType": [["ORIGINAL", "PRIMARY", x] for x in "MP"]}.get(tag, [10, 200])
+    values = {
+        "ContentTime": ["101112", "101113"],
+        "ImageType": [["ORIGINAL", "PRIMARY", x] for x in "MP"],
+    }.get(tag, [10, 200])
     phases = [Truth(ramp(seed=s), sop_class=MR, modality="MR") for s in (0, 1)]
     phases[1].uid = phases[0].uid
     for phase, value in zip(phases, values, strict=True):
@@ -161,7 +190,9 @@ def test_rounded_positions_are_accepted(tmp_path, noise):
     truth = Truth(ramp((30, 4, 4)), spacing=(0.625, 0.5, 0.5), origin=(0, 0, 0))
     random = np.random.default_rng(3)
     for k, ds in enumerate(truth.datasets):
-        ds.ImagePositionPatient = [f"{v:.9g}" for v in (0, 0, k * 0.625 + random.uniform(-noise, noise) * (0 < k < 29))]
+        ds.ImagePositionPatient = [
+            f"{v:.9g}" for v in (0, 0, k * 0.625 + random.uniform(-noise, noise) * (0 < k < 29))
+        ]
     check(read(truth.write(tmp_path)), truth)
 
 
@@ -328,7 +359,14 @@ def test_float_pixels(tmp_path, name):
     truth = Truth(ramp())
     values = truth.stored * 0.37
     for ds, pixels in zip(truth.datasets, values, strict=True):
-        for gone in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept"):
+        for gone in (
+            "PixelData",
+            "BitsStored",
+            "HighBit",
+            "PixelRepresentation",
+            "RescaleSlope",
+            "RescaleIntercept",
+        ):
             delattr(ds, gone)
         kind = np.float32 if name == "FloatPixelData" else np.float64
         ds.BitsAllocated = 8 * kind().itemsize
@@ -477,3 +515,55 @@ def test_the_key_does_not_depend_on_names_or_order(tmp_path):
     (b,) = scan(truth.write(tmp_path / "b", seed=2)).series
     assert a.key == b.key and len(a.key) == 16
     assert a.patient == b.patient and a.study == b.study
+
+
+@st.composite
+def series(draw):
+    """Slices in any direction, with or without shear, of any kind of integers."""
+    angles = [draw(st.floats(-3, 3)) for _ in range(3)]
+    turn = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one, two = [a for a in range(3) if a != axis]
+        r = np.eye(3)
+        r[one, one] = r[two, two] = np.cos(angle)
+        r[one, two], r[two, one] = -np.sin(angle), np.sin(angle)
+        turn = turn @ r
+    spacing = tuple(round(draw(st.floats(0.3, 6)), 4) for _ in range(3))
+    tilt = draw(st.sampled_from([0.0, 0.2, -0.5]))
+    step = turn[:, 2] * spacing[0] + turn[:, 1] * tilt * spacing[0]
+    dtype = draw(st.sampled_from([np.uint8, np.int16, np.uint16]))
+    stored = ramp((draw(st.integers(2, 6)), 3, 4), dtype, seed=draw(st.integers(0, 99)))
+    origin = tuple(draw(st.floats(-300, 300)) for _ in range(3))
+    slope, intercept = draw(st.sampled_from([(1, 0), (1, -1024), (2, 3), (0.37, -5.5)]))
+    return Truth(
+        stored, tuple(turn[:, 0]) + tuple(turn[:, 1]), spacing, origin, step, slope=slope, intercept=intercept
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(truth=series(), seed=st.integers(0, 1000))
+def test_any_orientation_tilt_and_order(tmp_path_factory, truth, seed):
+    folder = truth.write(tmp_path_factory.mktemp("series"), seed=seed)
+    check(read(folder), truth)
+
+
+@settings(max_examples=30, deadline=None)
+@given(truth=series(), data=st.data())
+def test_any_missing_slice_is_noticed(tmp_path_factory, truth, data):
+    count = len(truth.datasets)
+    if count < 4:
+        return
+    del truth.datasets[data.draw(st.integers(1, count - 2))]
+    with pytest.raises(errors.MissingSlices, match="1 slice missing"):
+        read(truth.write(tmp_path_factory.mktemp("series")))
+
+
+def test_the_key_of_a_part_does_not_depend_on_the_others(tmp_path):
+    truth = Truth(ramp((8, 6, 6)))
+    scout = Truth(ramp((1, 6, 6)), orientation=CORONAL, uid=truth.uid).datasets[0]
+    other = Truth(ramp((2, 6, 6)), orientation=SAGITTAL, uid=truth.uid).datasets
+    truth.datasets.append(scout)
+    two = {s.key for s in scan(truth.write(tmp_path / "two")).series}
+    truth.datasets += other
+    three = {s.key for s in scan(truth.write(tmp_path / "three")).series}
+    assert len(two) == 2 and len(three) == 3 and two < three

@@ -1,7 +1,7 @@
 """Pixels of slices -> their place in the volume.
 
-Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`; everything
-else goes through pydicom's decoders.
+Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`;
+everything else goes through pydicom's decoders.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ..errors import DecodeError, FastmedError
 from ._header import Image, Slice, open_regular, parse, raw_source
 
 try:
-    from . import _pixels as kernels
+    from . import _pixels as kernels  # type: ignore[attr-defined]
 except ImportError:  # the extension is not built
-    from . import _pixels_numpy as kernels  # type: ignore[no-redef]
+    from . import _pixels_numpy as kernels
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
-#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the file
-#: could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
+#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the
+#: file could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
 _EXPANSION, _LARGE = 20_000, 1 << 26
 
 
@@ -40,8 +40,8 @@ class Overflow(Exception):
 def dtypes_of(slices: Sequence[Slice], asked: Any) -> list[np.dtype]:
     """The dtypes of the volume to try, one after the other until the values fit.
 
-    Headers often allow more than the values use (16 stored bits and an intercept of -1024): what holds the values
-    is tried before what holds all that the headers allow.
+    Headers often allow more than the values use (16 stored bits and an intercept of -1024): what holds the
+    values is tried before what holds all that the headers allow.
 
     Raises
     ------
@@ -51,16 +51,24 @@ def dtypes_of(slices: Sequence[Slice], asked: Any) -> list[np.dtype]:
         If an integer dtype was asked for and the values have fractions, or it is no dtype for voxels.
     """
     for one in slices:
-        if not (math.isfinite(one.slope) and math.isfinite(one.intercept)) or one.slope == 0 or abs(one.slope) > 1e30:
+        if (
+            not (math.isfinite(one.slope) and math.isfinite(one.intercept))
+            or one.slope == 0
+            or abs(one.slope) > 1e30
+        ):
             raise DecodeError(f"rescale slope {one.slope:g} and intercept {one.intercept:g} cannot be used")
     whole = all(_whole(s) for s in slices)
     if isinstance(asked, str) and asked == "auto":
         return _automatic(slices, whole)
     dtype = np.dtype(asked)
     if dtype not in (np.dtype(t) for t in (*_INTEGERS, np.float32, np.float64)):
-        raise ValueError(f"dtype must be 'auto', an integer of 8 to 64 bits or a float of 32 or 64, found {dtype}")
+        raise ValueError(
+            f"dtype must be 'auto', an integer of 8 to 64 bits or a float of 32 or 64, found {dtype}"
+        )
     if dtype.kind != "f" and not whole:
-        raise ValueError(f"dtype {dtype} cannot hold this series, whose values have fractions; ask for 'float32'")
+        raise ValueError(
+            f"dtype {dtype} cannot hold this series, whose values have fractions; ask for 'float32'"
+        )
     return [dtype]
 
 
@@ -112,7 +120,13 @@ def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
     """
     image = slices[0].image
     with open_regular(image.path) as file, _guarded(image):
-        if image.encapsulated or image.samples > 1 or image.colour or image.lut or image.allocated not in (8, 16, 32, 64):
+        if (
+            image.encapsulated
+            or image.samples > 1
+            or image.colour
+            or image.lut
+            or image.allocated not in (8, 16, 32, 64)
+        ):
             _fill_decoded(file, image, slices, targets)
         else:
             source = raw_source(file, image.syntax)
@@ -122,21 +136,22 @@ def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def _guarded(image: Image) -> Iterator[None]:
-    """Decoders raise anything, Rust panics (BaseException) too, and quote the file: say our own words instead."""
+    """Decoders raise anything, even Rust panics (BaseException), and quote the file: say our own words."""
     try:
         yield
     except (FastmedError, Overflow, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:
-        raise DecodeError(f"the pixel data ({_syntax_name(image)}) cannot be decoded ({type(error).__name__})") from None
+        raise DecodeError(
+            f"the pixel data ({_syntax_name(image)}) cannot be decoded ({type(error).__name__})"
+        ) from None
 
 
 def _syntax_name(image: Image) -> str:
-    uid = UID(image.syntax)
-    return uid.name if uid.name != uid else "unknown transfer syntax"
+    return UID(image.syntax).name if image.known_syntax else "an unknown transfer syntax"
 
 
-# --------------------------------------------------------------------------------------------------------------- raw
+# -------------------------------------------------------------------------------------------------------- raw
 
 
 def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
@@ -158,7 +173,9 @@ def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
         _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
 
 
-def _rescale(one: Slice, raw: np.ndarray, flat: np.ndarray, size: int, shift: int, bits: int, signed: bool) -> None:
+def _rescale(
+    one: Slice, raw: np.ndarray, flat: np.ndarray, size: int, shift: int, bits: int, signed: bool
+) -> None:
     low, high = kernels.convert(raw, flat, size, shift, bits, signed, float(one.slope), float(one.intercept))
     if flat.dtype.kind == "f":
         return
@@ -170,12 +187,14 @@ def _rescale(one: Slice, raw: np.ndarray, flat: np.ndarray, size: int, shift: in
 
 
 def _read_exactly(source: BinaryIO, raw: np.ndarray) -> None:
-    view = memoryview(raw)
+    view = memoryview(raw)  # type: ignore[arg-type]
     done = 0
     while done < len(view):
         count = source.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
-            raise DecodeError(f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing")
+            raise DecodeError(
+                f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing"
+            )
         done += count
 
 
@@ -201,10 +220,12 @@ def _identical(one: Slice, dtype: np.dtype) -> bool:
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------- pydicom's decoders
+# ----------------------------------------------------------------------------------------- pydicom's decoders
 
 
-def _fill_decoded(file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+def _fill_decoded(
+    file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]
+) -> None:
     _check_decoder(image)
     _check_expansion(image)
     dataset = parse(file)
@@ -217,7 +238,9 @@ def _fill_decoded(file: BinaryIO, image: Image, slices: Sequence[Slice], targets
         if image.photometric == "PALETTE COLOR":
             array = apply_color_lut(array, dataset)
         if array.shape != target.shape:
-            raise DecodeError(f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}")
+            raise DecodeError(
+                f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}"
+            )
         if image.lut or image.colour:
             _copy(apply_modality_lut(array, dataset) if image.lut else array, target)
         else:
@@ -230,7 +253,9 @@ def _check_decoder(image: Image) -> None:
     except NotImplementedError:
         raise DecodeError(f"there is no decoder for {_syntax_name(image)}") from None
     if not decoder.is_available:
-        raise DecodeError(f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'")
+        raise DecodeError(
+            f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'"
+        )
 
 
 def _check_expansion(image: Image) -> None:

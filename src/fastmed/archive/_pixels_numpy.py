@@ -11,7 +11,14 @@ def swap_bytes(raw: np.ndarray, size: int) -> None:
 
 
 def convert(
-    raw: np.ndarray, target: np.ndarray, size: int, shift: int, bits: int, signed: bool, slope: float, intercept: float
+    raw: np.ndarray,
+    target: np.ndarray,
+    size: int,
+    shift: int,
+    bits: int,
+    signed: bool,
+    slope: float,
+    intercept: float,
 ) -> tuple[int, int]:
     """Fill `target` with ``slope * stored + intercept``; see `_pixels.pyx`."""
     if len(raw) < len(target) * size:
