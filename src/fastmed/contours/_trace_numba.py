@@ -1,4 +1,4 @@
-"""The twin of csrc/contours/trace.cpp: Suzuki and Abe's algorithm as their paper has it, on an image of numbers."""
+"""The twin of csrc/contours/trace.cpp: the algorithm of Suzuki and Abe's paper, on an image of numbers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def trace_contours(mask, mode, simple, threads):
 def _scan(image, mode, simple):
     """All borders in the order of a raster scan. In `image`, a frame of 0 around it:
 
-    0 background, 1 foreground not yet on a border, n the n-th border (from 2), -n the same where the pixel to the
-    right is background that was seen from here.
+    0 background, 1 foreground not yet on a border, n the n-th border (from 2), -n the same where the pixel to
+    the right is background that was seen from here.
     """
     rows, columns = image.shape
     points = np.empty((64, 2), np.int32)
@@ -67,7 +67,7 @@ def _grown(array):
 @njit(nogil=True, cache=True)
 def _parent(mode, hole, last, parents, holes):
     """The border around a new one (table 1 of the paper); -1: the frame."""
-    if mode == EXTERNAL or mode == LIST or last < 0 or (mode == CCOMP and not hole):
+    if mode in (EXTERNAL, LIST) or last < 0 or (mode == CCOMP and not hole):
         return -1
     return last if holes[last] != hole else parents[last]
 
@@ -112,7 +112,7 @@ def _follow(image, x, y, hole, number, simple, points, length):
 
 @njit(nogil=True, cache=True)
 def _order(parents):
-    """OpenCV's order (parents before children, the last found first) and the links between the new positions."""
+    """OpenCV's order (parents before children, the last found first), and the links by new position."""
     n = len(parents)
     first_child = np.full(n + 1, -1)  # [0] is the frame's
     following = np.full(n, -1)
