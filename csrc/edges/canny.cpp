@@ -71,7 +71,7 @@ template <class A> void mark_row(const A* __restrict up, const A* __restrict at,
         const A u0 = up[x - 1], u1 = up[x], u2 = up[x + 1];
         const A c0 = at[x - 1], m = at[x], c2 = at[x + 1];
         const A d0 = down[x - 1], d1 = down[x], d2 = down[x + 1];
-        const bool same = (i <= 0) == (j <= 0);  // the gradient points down-right or up-left
+        const bool same = ((i >= 0) & (j >= 0)) | ((i <= 0) & (j <= 0));  // it points down-right or up-left, or along an axis
         const bool steep = (a > b) | (!same & (a == b));
         const A w = (steep ? b : a) / (steep ? a : b);
         const A far1 = same ? d2 : u2, far2 = same ? u0 : d0;

@@ -63,7 +63,7 @@ class Truth:
 
     @property
     def values(self) -> np.ndarray:
-        return self.stored * self.slope + self.intercept
+        return self.stored.astype(np.float64) * self.slope + self.intercept
 
     @property
     def affine(self) -> np.ndarray:

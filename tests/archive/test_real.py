@@ -50,7 +50,7 @@ def compare(series):
     expected, found = np.asarray(reference), np.asarray(volume, np.float64)
     if volume.meta["photometric"] == "MONOCHROME1":  # SimpleITK inverts, we do not
         return False
-    if any(s.image.lut for s in series.slices):  # SimpleITK leaves the modality lookup table out
+    if any(s.image.lut for s in series.slices):  # SimpleITK leaves modality lookup tables out
         return False
     slope = max(abs(s.slope) for s in series.slices)
     lossy = slope * 1.01 if volume.meta["transfer_syntax"] in EXPLAINED else 0
@@ -97,25 +97,37 @@ def test_every_file_is_in_a_series_or_a_row(shared_data):
     assert len({s.key for s in index.series}) == len(index.series) >= 60
 
 
-@pytest.mark.parametrize("folder", ["ct_crlm1004", "dce_ucsf_br06", "sts001", "dicom2nifti", "series_faults",
-                                    "transfer_syntaxes", "dcmqi_seg", "pydicom_data", "highdicom"])  # fmt: skip
+FOLDERS = """
+    ct_crlm1004 dce_ucsf_br06 sts001 dicom2nifti series_faults transfer_syntaxes dcmqi_seg pydicom_data highdicom
+"""
+
+
+@pytest.mark.parametrize("folder", FOLDERS.split())
 def test_shared_series_against_sitk(shared_data, folder):
     pytest.importorskip("SimpleITK")
     compared = sum(compare(s) for s in scan(shared_data / "dicom" / folder).series)
     assert compared >= 1
 
 
-@pytest.mark.parametrize(
-    ("folder", "truth"),
-    [(f"sts001/{m}/dicom/image", f"sts001/{m}/nifti/image/image.nii.gz") for m in ("CT", "MR_T1", "PET")]
-    + [
-        (f"dicom2nifti/{f}", f"dicom2nifti/{f}_ground_truth.nii.gz")
-        for f in ("ge/anatomical/001", "ge/anatomical/001_single_slice", "ge/fmri/001", "generic/anatomical/001",
-                  "generic/anatomical/002_non_isotropic", "generic/compressed_j2k/001", "generic/compressed_rle/001",
-                  "philips_enhanced/fmri/001")
-    ]
-    + [("series_faults/slicecount/001", "series_faults/slicecount/001_ground_truth.nii.gz")],
-)  # fmt: skip
+NIFTI = {
+    f"sts001/{m}/dicom/image": f"sts001/{m}/nifti/image/image.nii.gz" for m in ("CT", "MR_T1", "PET")
+} | {
+    folder: f"{folder}_ground_truth.nii.gz"
+    for folder in (
+        "dicom2nifti/ge/anatomical/001",
+        "dicom2nifti/ge/anatomical/001_single_slice",
+        "dicom2nifti/ge/fmri/001",
+        "dicom2nifti/generic/anatomical/001",
+        "dicom2nifti/generic/anatomical/002_non_isotropic",
+        "dicom2nifti/generic/compressed_j2k/001",
+        "dicom2nifti/generic/compressed_rle/001",
+        "dicom2nifti/philips_enhanced/fmri/001",
+        "series_faults/slicecount/001",
+    )
+}
+
+
+@pytest.mark.parametrize(("folder", "truth"), NIFTI.items(), ids=list(NIFTI))
 def test_shared_series_against_nifti(shared_data, folder, truth):
     nibabel = pytest.importorskip("nibabel")
     image = nibabel.load(shared_data / "dicom" / truth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -96,16 +97,15 @@ def test_series_key_that_is_not_there(tmp_path):
         read(tmp_path, series="0" * 16)
 
 
-def test_no_preamble(tmp_path):
-    truth = Truth(ramp((2, 6, 5)))
+@pytest.mark.parametrize("keep_meta", [True, False])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_no_preamble(tmp_path, syntax, keep_meta):
+    truth = Truth(ramp((2, 6, 5)), syntax=syntax)
     for k, ds in enumerate(truth.datasets):
-        for syntax, name in (("explicit", "with"), ("explicit", "without")):
-            assert syntax
-            save(ds, tmp_path / f"{name}{k}")
-        data = (tmp_path / f"with{k}").read_bytes()
-        end = 144 + int.from_bytes(data[140:144], "little")
-        (tmp_path / f"with{k}").unlink()
-        (tmp_path / f"without{k}").write_bytes(data[end:])  # neither preamble nor file meta information
+        save(ds, tmp_path / f"{k}")
+        data = (tmp_path / f"{k}").read_bytes()
+        start = 132 if keep_meta else 144 + int.from_bytes(data[140:144], "little")
+        (tmp_path / f"{k}").write_bytes(data[start:])
     volume = read(tmp_path)
     np.testing.assert_array_equal(volume.array, truth.stored)
 
@@ -132,7 +132,7 @@ def test_declared_sizes_are_checked_before_anything_is_allocated(tmp_path):
     ds = base(SC, "OT", "1.2.3.4")
     set_pixels(ds, np.zeros((4, 4), np.uint16))
     ds.Rows = ds.Columns = 65535
-    ds.NumberOfFrames = 2**31 - 1
+    ds.NumberOfFrames = 2**20
     save(ds, tmp_path / "bomb.dcm")
     (failure,) = scan(tmp_path).failures
     assert failure.error is errors.DecodeError and "truncated: 32 bytes" in failure.reason
@@ -147,6 +147,45 @@ def test_compressed_bomb_is_refused_before_decoding(tmp_path):
     (series,) = scan(tmp_path).series
     with pytest.raises(errors.DecodeError, match="claims"):
         read_series(series)
+
+
+@pytest.mark.parametrize("frames", [1000, 2**31 - 1])
+def test_compressed_frames_that_cannot_be_there(tmp_path, frames):
+    ds = base(SC, "OT", "1.2.3.4")
+    set_pixels(ds, np.zeros((4, 4), np.uint16))
+    ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+    ds.NumberOfFrames = frames
+    save(ds, tmp_path / "bomb.dcm")
+    (failure,) = scan(tmp_path).failures
+    assert failure.error is errors.DecodeError and f"{frames} frames" in failure.reason
+
+
+def test_deflated_bomb(tmp_path):
+    import zlib
+
+    truth = Truth(ramp((1, 6, 5)), syntax="1.2.840.10008.1.2.1.99")
+    truth.write(tmp_path)
+    (file,) = tmp_path.iterdir()
+    data = file.read_bytes()
+    end = 144 + int.from_bytes(data[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    zeros = bytes(1 << 20)
+    body = b"".join(packer.compress(zeros) for _ in range(100)) + packer.flush()
+    file.write_bytes(data[:end] + body)
+    with pytest.raises(errors.DecodeError, match="when inflated"):
+        read(file)
+
+
+def test_warning_filters_are_restored_by_overlapping_readers():
+    from fastmed.archive._header import quiet
+
+    before, first, second = list(warnings.filters), quiet(), quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert warnings.filters != before
+    second.__exit__(None, None, None)
+    assert warnings.filters == before
 
 
 def test_unknown_transfer_syntax(tmp_path):

@@ -6,6 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from make import (
     AXIAL,
     CORONAL,
@@ -513,3 +515,55 @@ def test_the_key_does_not_depend_on_names_or_order(tmp_path):
     (b,) = scan(truth.write(tmp_path / "b", seed=2)).series
     assert a.key == b.key and len(a.key) == 16
     assert a.patient == b.patient and a.study == b.study
+
+
+@st.composite
+def series(draw):
+    """Slices in any direction, with or without shear, of any kind of integers."""
+    angles = [draw(st.floats(-3, 3)) for _ in range(3)]
+    turn = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one, two = [a for a in range(3) if a != axis]
+        r = np.eye(3)
+        r[one, one] = r[two, two] = np.cos(angle)
+        r[one, two], r[two, one] = -np.sin(angle), np.sin(angle)
+        turn = turn @ r
+    spacing = tuple(round(draw(st.floats(0.3, 6)), 4) for _ in range(3))
+    tilt = draw(st.sampled_from([0.0, 0.2, -0.5]))
+    step = turn[:, 2] * spacing[0] + turn[:, 1] * tilt * spacing[0]
+    dtype = draw(st.sampled_from([np.uint8, np.int16, np.uint16]))
+    stored = ramp((draw(st.integers(2, 6)), 3, 4), dtype, seed=draw(st.integers(0, 99)))
+    origin = tuple(draw(st.floats(-300, 300)) for _ in range(3))
+    slope, intercept = draw(st.sampled_from([(1, 0), (1, -1024), (2, 3), (0.37, -5.5)]))
+    return Truth(
+        stored, tuple(turn[:, 0]) + tuple(turn[:, 1]), spacing, origin, step, slope=slope, intercept=intercept
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(truth=series(), seed=st.integers(0, 1000))
+def test_any_orientation_tilt_and_order(tmp_path_factory, truth, seed):
+    folder = truth.write(tmp_path_factory.mktemp("series"), seed=seed)
+    check(read(folder), truth)
+
+
+@settings(max_examples=30, deadline=None)
+@given(truth=series(), data=st.data())
+def test_any_missing_slice_is_noticed(tmp_path_factory, truth, data):
+    count = len(truth.datasets)
+    if count < 4:
+        return
+    del truth.datasets[data.draw(st.integers(1, count - 2))]
+    with pytest.raises(errors.MissingSlices, match="1 slice missing"):
+        read(truth.write(tmp_path_factory.mktemp("series")))
+
+
+def test_the_key_of_a_part_does_not_depend_on_the_others(tmp_path):
+    truth = Truth(ramp((8, 6, 6)))
+    scout = Truth(ramp((1, 6, 6)), orientation=CORONAL, uid=truth.uid).datasets[0]
+    other = Truth(ramp((2, 6, 6)), orientation=SAGITTAL, uid=truth.uid).datasets
+    truth.datasets.append(scout)
+    two = {s.key for s in scan(truth.write(tmp_path / "two")).series}
+    truth.datasets += other
+    three = {s.key for s in scan(truth.write(tmp_path / "three")).series}
+    assert len(two) == 2 and len(three) == 3 and two < three

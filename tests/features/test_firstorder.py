@@ -12,7 +12,8 @@ from fastmed.features._firstorder import NAMES, firstorder
 
 IBSI = {
     "stat_mean": "mean", "stat_var": "variance", "stat_skew": "skewness", "stat_kurt": "kurtosis",
-    "stat_median": "median", "stat_min": "minimum", "stat_p10": "p10", "stat_p90": "p90", "stat_max": "maximum",
+    "stat_median": "median", "stat_min": "minimum", "stat_p10": "p10", "stat_p90": "p90",
+    "stat_max": "maximum",
     "stat_iqr": "iqr", "stat_range": "range", "stat_mad": "mean_absolute_deviation",
     "stat_rmad": "robust_mean_absolute_deviation", "stat_medad": "median_absolute_deviation",
     "stat_cov": "coefficient_of_variation", "stat_qcod": "quartile_dispersion", "stat_energy": "energy",

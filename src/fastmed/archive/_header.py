@@ -15,6 +15,7 @@ import math
 import os
 import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -31,8 +32,12 @@ from ..errors import DecodeError, FastmedError, GeometryError, NoDicomError, Uns
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 RAW_SYNTAXES = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
-#: A deflated file is inflated up to here and refused beyond: a few kB can claim to hold gigabytes.
+#: A deflated file is inflated up to so many bytes, and refused beyond: a few kB can claim to hold gigabytes.
 MAX_INFLATED = 1 << 30
+#: From here on it may not grow more than so many times (images reach 2 to 10, constant ones more).
+FREELY_INFLATED, MAX_INFLATION = 1 << 26, 100
+#: More frames in one object are refused.
+MAX_FRAMES = 1 << 20
 
 #: What may tell apart slices at one position, the most telling first. The last ones are weak: other values of
 #: theirs often differ within one volume, which is why a split must give every position once.
@@ -133,17 +138,40 @@ class Image:
         return self.samples > 1 or self.photometric == "PALETTE COLOR"
 
 
+_quiet_lock = threading.Lock()
+_quiet_users: list[contextlib.ExitStack] = []
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence pydicom's warnings and log lines, which quote values of the file."""
-    log = logging.getLogger("pydicom")
-    before, log.disabled = log.disabled, True
+    """Silence the warnings and log lines of pydicom and its plugins, which quote values of the file.
+
+    Warning filters belong to the process: the first thread that comes sets them and the last that leaves
+    restores them; otherwise two overlapping readers would restore each other's.
+    """
+    with _quiet_lock:
+        if not _quiet_users:
+            _quiet_users.append(_silence())
+        _quiet_users.append(_quiet_users[0])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        log.disabled = before
+        with _quiet_lock:
+            _quiet_users.pop()
+            if len(_quiet_users) == 1:
+                _quiet_users.pop().close()
+
+
+def _silence() -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings(
+        "ignore", module=r"(pydicom|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
+    )
+    log = logging.getLogger("pydicom")
+    stack.callback(setattr, log, "disabled", log.disabled)
+    log.disabled = True
+    return stack
 
 
 def short_hash(text: str) -> str:
@@ -184,10 +212,13 @@ def open_regular(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Turn whatever the parser raises into a DecodeError that quotes nothing."""
+    """Turn whatever the parser raises into a DecodeError that quotes nothing.
+
+    MemoryError too: a header is small, unless a hostile length makes it seem large.
+    """
     try:
         yield
-    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         raise DecodeError(f"the DICOM header cannot be read ({type(error).__name__})") from None
@@ -276,9 +307,11 @@ def _syntax_of(head: bytes) -> str:
 def _inflated(file: BinaryIO, head: bytes) -> BinaryIO:
     file.seek(_meta_end(head))
     body = zlib.decompressobj(-zlib.MAX_WBITS)
-    plain = body.decompress(file.read(), MAX_INFLATED)
+    deflated = file.read()
+    limit = min(MAX_INFLATED, max(FREELY_INFLATED, MAX_INFLATION * len(deflated)))
+    plain = body.decompress(deflated, limit)
     if body.unconsumed_tail:
-        raise DecodeError(f"the deflated dataset is larger than {MAX_INFLATED} bytes")
+        raise DecodeError(f"{len(deflated)} deflated bytes are more than {limit} when inflated")
     return io.BytesIO(plain)
 
 
@@ -520,6 +553,8 @@ def _check_pixels(image: Image) -> None:
             f"rows {image.rows}, columns {image.columns}, samples {image.samples}, frames {image.frames}: "
             "each must be at least 1"
         )
+    if image.frames > MAX_FRAMES:
+        raise DecodeError(f"{image.frames} frames in one file; at most {MAX_FRAMES} are read")
     if image.allocated not in (1, 8, 12, 16, 24, 32, 64) or not 1 <= image.stored <= image.allocated:
         raise DecodeError(f"{image.stored} bits stored in {image.allocated} allocated cannot be decoded")
     if image.shift + image.stored > image.allocated:
@@ -528,8 +563,10 @@ def _check_pixels(image: Image) -> None:
         )
     present = image.size - image.offset
     if image.encapsulated:
-        if present < 16:
-            raise DecodeError("the compressed pixel data are cut off")
+        if present < 8 * (image.frames + 1):  # an item header for the offset table and for each frame
+            raise DecodeError(
+                f"the compressed pixel data are cut off: {present} bytes for {image.frames} frames"
+            )
         return
     if image.length == 0xFFFFFFFF:
         raise DecodeError("pixel data of undefined length in an uncompressed transfer syntax")

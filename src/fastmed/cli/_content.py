@@ -181,7 +181,7 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
 
     volume = read_series(series)
     middle = volume.shape[0] // 2
-    mask = foreground(volume)[middle]
+    mask = foreground(volume, middle)
     outlines = (
         borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
     )

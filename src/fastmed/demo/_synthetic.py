@@ -147,7 +147,7 @@ def _slices(case: Case, seed: int) -> Iterator[bytes]:
         dataset.SOPInstanceUID = _uid(seed, case.number, "image", k)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.InstanceNumber = count - k if flipped else k + 1
-        dataset.ImagePositionPatient = [_ds(v) for v in [*origin, 0, 0, k * case.spacing[0]]]
+        dataset.ImagePositionPatient = [_ds(v) for v in origin + np.array([0, 0, k * case.spacing[0]])]
         dataset.PixelData = stored[k].tobytes()
         buffer = io.BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)

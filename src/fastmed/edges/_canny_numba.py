@@ -77,7 +77,8 @@ def _mark(gi, gj, magnitude, low, high, marks):
             m, i, j = magnitude[y, x], gi[y, x], gj[y, x]
             if not m >= low:
                 continue
-            down = 1 if (i <= 0) == (j <= 0) else -1  # the row toward which the gradient points, going right
+            same = (i >= 0 and j >= 0) or (i <= 0 and j <= 0)
+            down = 1 if same else -1  # the row toward which the gradient points, going right
             a, b = abs(i), abs(j)
             if a > b or (down < 0 and a == b):
                 w = b / a

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from .._engine import threads
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
@@ -88,24 +90,21 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
     """
     image = planes(volume, mask, spacing)
     values = image.values()
-    low, high = _range(values)
-    result = {f"firstorder_{k}": v for k, v in _firstorder.firstorder(values).items()}
-    edges, shapes = _edge.Edges(image.spacing), _contour.Shapes(image.spacing)
-    if low < high and np.isfinite(high - low):
-        _measure(image, low, high, _threshold(values, low, high), edges, shapes)
-    elif image.mask is not None:
-        for region in image.mask:
-            shapes.add(region)
-    result |= {f"edge_{k}": v for k, v in edges.features(high - low).items()}
-    return result | {f"contour_{k}": v for k, v in shapes.features().items()}
+    quantiles = _firstorder.percentiles(values)
+    low, high = _range(values, quantiles)
+    result = {f"firstorder_{k}": v for k, v in _firstorder.firstorder(values, quantiles).items()}
+    planes_edges, planes_shapes = _measure(image, values, low, high)
+    edges = _edge.features(planes_edges, image.spacing, high - low)
+    result |= {f"edge_{k}": v for k, v in edges.items()}
+    return result | {f"contour_{k}": v for k, v in _contour.features(planes_shapes, image.spacing).items()}
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
+def _range(values: np.ndarray, quantiles: np.ndarray) -> tuple[float, float]:
     """The image's range: the extremes but for half a percent at each end, unless these are equal."""
     if not values.size:
         return 0.0, 0.0
-    low, high = np.percentile(values, [0.5, 99.5], overwrite_input=True).astype(np.float64)
-    return (float(low), float(high)) if low < high else (float(values.min()), float(values.max()))
+    low, high = float(quantiles[0]), float(quantiles[-1])
+    return (low, high) if low < high else (float(values.min()), float(values.max()))
 
 
 def _threshold(values: np.ndarray, low: float, high: float) -> float:
@@ -118,41 +117,62 @@ def _threshold(values: np.ndarray, low: float, high: float) -> float:
 
 
 def _measure(
-    image: Planes, low: float, high: float, threshold: float, edges: _edge.Edges, shapes: _contour.Shapes
-) -> None:
-    for index, (smoothed, finite) in enumerate(image.smoothed(low, high)):
-        region = smoothed > threshold if image.mask is None else image.mask[index]
-        edges.add(smoothed, region & finite)
-        shapes.add(region & finite if image.mask is None else region)
+    image: Planes, values: np.ndarray, low: float, high: float
+) -> tuple[list[_edge.PlaneEdges], list[_contour.PlaneShape]]:
+    """Edges and shapes of the planes that have any.
+
+    Planes run side by side, each on one thread. Threads that share one plane wait for each other: sobel of
+    512 x 512 took 0.25 ms on one thread and 20 ms on two of a busy machine.
+    """
+    flat = not (low < high and np.isfinite(high - low))
+    threshold = 0.0 if flat or image.mask is not None else _threshold(values, low, high)
+
+    def one(index: int) -> tuple[_edge.PlaneEdges | None, _contour.PlaneShape | None]:
+        region = None if image.mask is None else image.mask[index]
+        if flat:
+            return None, None if region is None else _contour.measure(region, image.spacing)
+        smoothed, finite = image.smoothed(index, low, high)
+        if region is None:
+            region = (smoothed > threshold) & finite
+        edges = _edge.measure(smoothed, region & finite, image.spacing)
+        return edges, _contour.measure(region, image.spacing)
+
+    workers = min(threads.get_num_threads(), len(image.stack))
+    if workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(one, range(len(image.stack))))
+    else:
+        with threads.num_threads(1):
+            found = [one(index) for index in range(len(image.stack))]
+    return [e for e, _ in found if e is not None], [s for _, s in found if s is not None]
 
 
-def foreground(volume: Any, *, spacing: Any = None) -> np.ndarray:
-    """The region that :func:`extract_features` measures when it is given no mask.
+def foreground(volume: Any, index: int, *, spacing: Any = None) -> np.ndarray:
+    """The region of one plane that :func:`extract_features` measures when it is given no mask.
 
     Parameters
     ----------
     volume, spacing
         As in :func:`extract_features`.
+    index : int
+        Which plane.
 
     Returns
     -------
-    array of bool, shape (n, y, x)
-        For each plane what exceeds Otsu's threshold of the whole volume after smoothing; nothing where the volume is
-        constant.
+    array of bool, shape (y, x)
+        What exceeds Otsu's threshold of the whole volume after smoothing; nothing where the volume is constant.
 
     Examples
     --------
     >>> import numpy as np
     >>> image = np.zeros((40, 40)); image[10:30, 10:30] = 100
-    >>> int(foreground(image, spacing=(0.5, 0.5)).sum())
+    >>> int(foreground(image, 0, spacing=(0.5, 0.5)).sum())
     388
     """
     image = planes(volume, None, spacing)
     values = image.values()
-    low, high = _range(values)
-    region = np.zeros(image.stack.shape, bool)
-    if low < high and np.isfinite(high - low):
-        threshold = _threshold(values, low, high)
-        for plane, (smoothed, finite) in zip(region, image.smoothed(low, high), strict=True):
-            np.logical_and(smoothed > threshold, finite, out=plane)
-    return region
+    low, high = _range(values, _firstorder.percentiles(values))
+    if not (low < high and np.isfinite(high - low)):
+        return np.zeros(image.stack.shape[1:], bool)
+    smoothed, finite = image.smoothed(index, low, high)
+    return (smoothed > _threshold(values, low, high)) & finite

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,42 +23,42 @@ NAMES = (
 HU_KNEE = 1e-8
 
 
-class Shapes:
-    """Collects planes; :meth:`features` gives the family."""
+@dataclass(frozen=True)
+class PlaneShape:
+    """Of one plane's mask: how many pixels and borders, and :data:`SHAPE` of its largest contour."""
 
-    def __init__(self, spacing: tuple[float, float]) -> None:
-        self.spacing = spacing
-        self.borders: list[int] = []
-        self.pixels: list[int] = []
-        self.shapes: list[list[float]] = []
+    pixels: int
+    borders: int
+    shape: list[float]
 
-    def add(self, foreground: np.ndarray) -> None:
-        """Take in the mask of one plane."""
-        pixels = int(np.count_nonzero(foreground))
-        if not pixels:
-            return
-        found = trace_contours(foreground.astype(np.uint8), mode="ccomp", method="simple")
-        self.pixels.append(pixels)
-        self.borders.append(len(found.offsets) - 1)
-        self.shapes.append(shape_of(largest(found.points, found.offsets, self.spacing)))
 
-    def features(self) -> dict[str, float]:
-        """The family. NaN where there was no foreground, or no contour that encloses an area."""
-        if not self.pixels:
-            return dict.fromkeys(NAMES, float("nan"))
-        table = np.array(self.shapes)
-        known = np.isfinite(table)
-        counts = known.sum(axis=0)
-        means = np.where(counts, np.where(known, table, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-        biggest = table[int(np.argmax(table[:, 0]))]
-        values = [
-            float(np.mean(self.pixels)) * self.spacing[0] * self.spacing[1],
-            float(np.mean(self.borders)),
-            float(max(self.borders)),
-            *means,
-            *biggest,
-        ]
-        return {name: float(value) for name, value in zip(NAMES, values, strict=True)}
+def measure(foreground: np.ndarray, spacing: tuple[float, float]) -> PlaneShape | None:
+    """One plane; None where its mask is empty."""
+    pixels = int(np.count_nonzero(foreground))
+    if not pixels:
+        return None
+    # 'simple' leaves out points inside straight runs: the same polygons.
+    found = trace_contours(foreground.view(np.uint8), mode="ccomp", method="simple")
+    return PlaneShape(pixels, len(found), shape_of(largest(found.points, found.offsets, spacing)))
+
+
+def features(planes: Sequence[PlaneShape], spacing: tuple[float, float]) -> dict[str, float]:
+    """The family. NaN where there was no foreground, or no contour that encloses an area."""
+    if not planes:
+        return dict.fromkeys(NAMES, float("nan"))
+    table = np.array([p.shape for p in planes])
+    known = np.isfinite(table)
+    counts = known.sum(axis=0)
+    means = np.where(counts, np.where(known, table, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+    borders = [p.borders for p in planes]
+    values = [
+        float(np.mean([p.pixels for p in planes])) * spacing[0] * spacing[1],
+        float(np.mean(borders)),
+        float(max(borders)),
+        *means,
+        *table[int(np.argmax(table[:, 0]))],
+    ]
+    return {name: float(value) for name, value in zip(NAMES, values, strict=True)}
 
 
 def largest(points: np.ndarray, offsets: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:

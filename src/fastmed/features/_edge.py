@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,50 +32,53 @@ def _widened(mask: np.ndarray) -> np.ndarray:
     return wide
 
 
-class Edges:
-    """Sums over planes; :meth:`features` gives the family."""
+@dataclass(frozen=True)
+class PlaneEdges:
+    """Of one plane's foreground: counts of pixels, and sums over the slope in shares of the range per mm."""
 
-    def __init__(self, spacing: tuple[float, float]) -> None:
-        self.spacing = spacing
-        self.edge_pixels = self.pixels = 0
-        self.total = self.squares = self.steepest = 0.0
-        self.p90: list[float] = []
+    pixels: int
+    edges: int
+    total: float
+    squares: float
+    p90: float
+    steepest: float
 
-    def add(self, smoothed: np.ndarray, foreground: np.ndarray) -> None:
-        """Take in one plane: float32 in shares of the range, and which pixels count."""
-        count = int(np.count_nonzero(foreground))
-        if not count:
-            return
-        steps = enumerate(self.spacing)
-        rise = [sobel(smoothed, axis=a, mode="nearest") / np.float32(_SOBEL * step) for a, step in steps]
-        slope = np.hypot(*rise)[foreground].astype(np.float64)
-        self.pixels += count
-        self.edge_pixels += int(np.count_nonzero(self._edges(smoothed) & _widened(foreground)))
-        self.total += float(slope.sum())
-        self.squares += float((slope * slope).sum())
-        self.steepest = max(self.steepest, float(slope.max()))
-        self.p90.append(float(np.percentile(slope, 90)))
 
-    def _edges(self, smoothed: np.ndarray) -> np.ndarray:
-        """Canny on the smoothed plane; for oblong pixels the thresholds are those of their mean side."""
-        if min(smoothed.shape) < 3:
-            return np.zeros(smoothed.shape, bool)
-        per_mm = _SOBEL * math.sqrt(self.spacing[0] * self.spacing[1])
-        low, high = LOW_PER_MM * per_mm, HIGH_PER_MM * per_mm
-        return canny(smoothed, sigma=0, low_threshold=low, high_threshold=high, mode="nearest")
+def measure(smoothed: np.ndarray, foreground: np.ndarray, spacing: tuple[float, float]) -> PlaneEdges | None:
+    """One plane: float32 in shares of the range, and which pixels count; None where none does."""
+    pixels = int(np.count_nonzero(foreground))
+    if not pixels:
+        return None
+    steps = enumerate(spacing)
+    rise = [sobel(smoothed, axis=a, mode="nearest") / np.float32(_SOBEL * step) for a, step in steps]
+    slope = np.hypot(*rise)[foreground].astype(np.float64)
+    edges = int(np.count_nonzero(_edges(smoothed, spacing) & _widened(foreground)))
+    p90 = float(np.percentile(slope, 90))
+    squares = float((slope * slope).sum())
+    return PlaneEdges(pixels, edges, float(slope.sum()), squares, p90, float(slope.max()))
 
-    def features(self, scale: float) -> dict[str, float]:
-        """The family; `scale` is what a share of 1 is in intensity units. NaN without any foreground."""
-        if not self.pixels:
-            return dict.fromkeys(NAMES, float("nan"))
-        mean = self.total / self.pixels
-        spread = math.sqrt(max(self.squares / self.pixels - mean * mean, 0.0))
-        area = self.pixels * self.spacing[0] * self.spacing[1]
-        return {
-            "density": self.edge_pixels / area,
-            "gradient_mean": mean * scale,
-            "gradient_std": spread * scale,
-            "gradient_p90": float(np.mean(self.p90)) * scale,
-            "gradient_max": self.steepest * scale,
-            "gradient_relative": mean,
-        }
+
+def _edges(smoothed: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Canny on the smoothed plane; for oblong pixels the thresholds are those of their mean side."""
+    if min(smoothed.shape) < 3:
+        return np.zeros(smoothed.shape, bool)
+    per_mm = _SOBEL * math.sqrt(spacing[0] * spacing[1])
+    low, high = LOW_PER_MM * per_mm, HIGH_PER_MM * per_mm
+    return canny(smoothed, sigma=0, low_threshold=low, high_threshold=high, mode="nearest")
+
+
+def features(planes: Sequence[PlaneEdges], spacing: tuple[float, float], scale: float) -> dict[str, float]:
+    """The family; `scale` is what a share of 1 is in intensity units. NaN without any foreground."""
+    if not planes:
+        return dict.fromkeys(NAMES, float("nan"))
+    pixels = sum(p.pixels for p in planes)
+    mean = sum(p.total for p in planes) / pixels
+    spread = math.sqrt(max(sum(p.squares for p in planes) / pixels - mean * mean, 0.0))
+    return {
+        "density": sum(p.edges for p in planes) / (pixels * spacing[0] * spacing[1]),
+        "gradient_mean": mean * scale,
+        "gradient_std": spread * scale,
+        "gradient_p90": sum(p.p90 for p in planes) / len(planes) * scale,
+        "gradient_max": max(p.steepest for p in planes) * scale,
+        "gradient_relative": mean,
+    }

@@ -14,12 +14,22 @@ NAMES = (
     "coefficient_of_variation", "quartile_dispersion", "energy", "rms", "entropy", "uniformity",
 )
 
+#: What :func:`percentiles` gives; the outer two are the range that edges refer to.
+RANKS = (0.5, 10.0, 25.0, 50.0, 75.0, 90.0, 99.5)
+
 #: Values that are taken to float64 at a time.
 _BLOCK = 1 << 20
 
 
-def firstorder(values: np.ndarray) -> dict[str, float]:
-    """First-order statistics of 1-d finite `values`, which may be reordered.
+def percentiles(values: np.ndarray) -> np.ndarray:
+    """Percentiles `RANKS` of 1-d `values`, linear between ranks; NaN without values. Reorders `values`."""
+    if not values.size:
+        return np.full(len(RANKS), np.nan)
+    return np.percentile(values, RANKS, overwrite_input=True).astype(np.float64)
+
+
+def firstorder(values: np.ndarray, quantiles: np.ndarray | None = None) -> dict[str, float]:
+    """First-order statistics of 1-d finite `values`, whose :func:`percentiles` may be known.
 
     NaN everywhere when `values` is empty; skewness and kurtosis of a constant are 0 (IBSI). Two passes over
     the values, in float64 a block at a time, and one selection in the values' own dtype for the percentiles.
@@ -27,15 +37,10 @@ def firstorder(values: np.ndarray) -> dict[str, float]:
     if not values.size:
         return dict.fromkeys(NAMES, float("nan"))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        quantiles = _quantiles(values)
+        quantiles = percentiles(values) if quantiles is None else quantiles
         result = _moments(values, quantiles)
         result |= _histogram(values, result["minimum"], result["maximum"])
     return {name: float(result[name]) for name in NAMES}
-
-
-def _quantiles(values: np.ndarray) -> np.ndarray:
-    """10th, 25th, 50th, 75th and 90th percentile, linear between ranks."""
-    return np.percentile(values, [10, 25, 50, 75, 90], overwrite_input=True).astype(np.float64)
 
 
 def blocks(values: np.ndarray) -> Any:
@@ -45,7 +50,7 @@ def blocks(values: np.ndarray) -> Any:
 
 def _moments(values: np.ndarray, quantiles: np.ndarray) -> dict[str, float]:
     n = values.size
-    p10, p25, median, p75, p90 = quantiles
+    _, p10, p25, median, p75, p90, _ = quantiles
     low, high = float(values.min()), float(values.max())
     mean = sum(float(b.sum()) for b in blocks(values)) / n
     mean = min(max(mean, low), high)  # rounding must not give a constant a variance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,21 +44,20 @@ class Planes:
             return inside[finite]
         return inside.copy() if self.mask is None else inside
 
-    def smoothed(self, low: float, high: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Per plane: ``(value - low) / (high - low)`` in float32, smoothed by `SMOOTHING_MM`; which pixels
+    def smoothed(self, index: int, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+        """Of one plane: ``(value - low) / (high - low)`` in float32, smoothed by `SMOOTHING_MM`; which pixels
         are finite.
 
         Pixels that are not finite take the plane's mean before the smoothing, so that they do not spread.
         """
         sigma = [SMOOTHING_MM / s if s < SMOOTHING_MM / _NO_SMOOTHING else 0.0 for s in self.spacing]
-        for plane in self.stack:
-            scaled = (plane.astype(np.float64) - low) / (high - low)
-            finite = np.isfinite(scaled)
-            if not finite.all():
-                scaled[~finite] = scaled[finite].mean() if finite.any() else 0.0
-            # Far outliers must not reach infinity in float32, nor drown the plane in rounding.
-            single = np.clip(scaled, -1e6, 1e6).astype(np.float32)
-            yield gaussian_filter(single, sigma, mode="nearest", truncate=3.0), finite
+        scaled = (self.stack[index].astype(np.float64) - low) / (high - low)
+        finite = np.isfinite(scaled)
+        if not finite.all():
+            scaled[~finite] = scaled[finite].mean() if finite.any() else 0.0
+        # Far outliers must not reach infinity in float32, nor drown the plane in rounding.
+        single = np.clip(scaled, -1e6, 1e6).astype(np.float32)
+        return gaussian_filter(single, sigma, mode="nearest", truncate=3.0), finite
 
 
 def planes(volume: Any, mask: Any = None, spacing: Any = None) -> Planes:

@@ -152,7 +152,8 @@ def extract(
     kept = [o for o in done.values() if o.key]
     return Summary(
         n_series=len(kept), n_rows=len(rows), n_failures=len(failures),
-        n_reused=sum(o.reused for o in kept), seconds=time.perf_counter() - start, features=str(features_path), failures=str(failures_path),
+        n_reused=sum(o.reused for o in kept),
+        seconds=time.perf_counter() - start, features=str(features_path), failures=str(failures_path),
     )
 
 
@@ -170,7 +171,7 @@ def _check(root: Path, out: Path, workers: int, settings: Settings) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}; wanted is a whole number of at least {least}")
     if not root.exists():
-        raise FileNotFoundError(f"archive_root {str(root)!r} does not exist; wanted is a folder of DICOM files")
+        raise FileNotFoundError(f"archive_root {str(root)!r} does not exist; a folder is wanted")
     if not root.is_dir():
         raise NotADirectoryError(f"archive_root {str(root)!r} is not a folder")
     if out.exists() and out.samefile(root):
@@ -233,7 +234,7 @@ def _in_processes(
     series: Iterable[Series], units: Units, settings: Settings, resume: bool, workers: int
 ) -> Iterator[tuple[Series, _Outcome]]:
     threads = max((os.cpu_count() or 1) // workers, 1)
-    context = multiprocessing.get_context("spawn")  # a fork would copy locked locks of threads that are not there
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads,))
     try:
         futures = {pool.submit(_work, one, units, settings, resume): one for one in series}

@@ -18,7 +18,8 @@ from ..volume import Volume
 
 #: Which image a row is of, and how it lies in space. :mod:`fastmed.learn` takes none of these as features.
 ABOUT = (
-    "series", "patient", "study", "modality", "n_slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x",
+    "series", "patient", "study", "modality", "n_slices", "rows", "columns",
+    "spacing_z", "spacing_y", "spacing_x",
 )
 TILE = ("tile_slice", "tile_row", "tile_column", "tile_size")
 
@@ -69,7 +70,7 @@ def unit_rows(series: Series, settings: Settings) -> list[dict[str, Any]]:
     Raises
     ------
     SeriesError
-        Its pixels cannot be read, or no tile shows anything.
+        Its pixels cannot be read.
     """
     volume = read_series(series)
     about = _about(series, volume)
@@ -101,7 +102,7 @@ def _tile_rows(
 
 
 def _sample(stack: np.ndarray, size: int, limit: int, seed: str) -> list[tuple[int, int, int]]:
-    """Corners (plane, row, column) of up to `limit` tiles that are not flat, in order.
+    """Corners (plane, row, column) of up to `limit` tiles that are not flat, in order; flat ones if all are.
 
     Tiles do not overlap and stand centred in the plane. Which of them is drawn depends on `seed` alone.
     """
@@ -110,13 +111,13 @@ def _sample(stack: np.ndarray, size: int, limit: int, seed: str) -> list[tuple[i
     boxes = [(k, i, j) for k in range(len(stack)) for i in corners[0] for j in corners[1]]
     number = int(hashlib.sha256(seed.encode()).hexdigest()[:16], 16)
     chosen: list[tuple[int, int, int]] = []
-    for at in np.random.default_rng(number).permutation(len(boxes)):
-        k, i, j = boxes[at]
+    order = [boxes[at] for at in np.random.default_rng(number).permutation(len(boxes))]
+    for k, i, j in order:
         if _deviation(stack[k, i : i + size, j : j + size].reshape(-1)) > FLAT * deviation:
-            chosen.append(boxes[at])
+            chosen.append((k, i, j))
         if len(chosen) == limit:
             break
-    return sorted(chosen)
+    return sorted(chosen or order[:limit])
 
 
 def _starts(length: int, size: int) -> list[int]:

@@ -63,7 +63,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> pd.
         kind = "CSV" if csv else "Parquet"
         raise TableError(f"{file} cannot be read as a {kind} table: {type(error).__name__}") from error
     if table.empty:
-        raise TableError(f"{file} holds {len(table)} rows, {table.shape[1]} columns; at least one row is wanted")
+        raise TableError(f"{file} holds {len(table)} rows of {table.shape[1]} columns; at least 1 is wanted")
     for column in columns:
         require(table, column, "column")
     return table

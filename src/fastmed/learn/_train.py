@@ -190,10 +190,11 @@ def _prepare(table: pd.DataFrame, label: str, group: str, features: Sequence[str
     require(table, label, "label column")
     require(table, group, "group column")
     if label == group:
-        raise TableError(f"label and group are the same column, {label!r}: each class would be held out whole")
+        raise TableError(f"label and group are the same column, {label!r}: no class could be learned")
     columns = feature_columns(table, label, group, features)
     notes: list[str] = []
-    known = np.logical_and(*(table[c].notna().to_numpy() & (table[c] != "").to_numpy() for c in (label, group)))
+    pair = table[[label, group]]
+    known = (pair.notna() & (pair != "")).all(axis=1).to_numpy()
     if not known.all():
         notes.append(f"{int((~known).sum())} rows without label or group are left out")
     keep = known & _common_classes(table[known], label, group, notes, known)
