@@ -98,7 +98,8 @@ def test_every_file_is_in_a_series_or_a_row(shared_data):
 
 
 FOLDERS = """
-    ct_crlm1004 dce_ucsf_br06 sts001 dicom2nifti series_faults transfer_syntaxes dcmqi_seg pydicom_data highdicom
+    ct_crlm1004 dce_ucsf_br06 sts001 dicom2nifti series_faults transfer_syntaxes dcmqi_seg pydicom_data
+    highdicom
 """
 
 
