@@ -114,6 +114,7 @@ def test_no_identifier_gets_out(tmp_path, ruin, caplog, capfd):
         found = [
             index,
             *index.series,
+            *(s.slices[0] for s in index.series),
             *index.failures,
             *(s.meta for s in index.series),
             *(s.key for s in index.series),

@@ -277,6 +277,17 @@ def test_useless_slopes_are_refused(tmp_path, slope):
         read(truth.write(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept", "NumberOfFrames"])
+def test_numbers_that_are_none(tmp_path, name):
+    """A slope that cannot be read is not a slope of 1."""
+    truth = Truth(ramp())
+    for ds in truth.datasets:
+        ds.add_new(name, "IS" if name == "NumberOfFrames" else "DS", "1")
+        ds[name]._value = "1,A"
+    with pytest.raises(errors.DecodeError, match=f"{name} is not a number"):
+        read(truth.write(tmp_path))
+
+
 def test_localizer_in_the_series(tmp_path):
     truth = Truth(ramp((8, 6, 6)))
     scout = Truth(ramp((1, 6, 6), seed=5), orientation=CORONAL, uid=truth.uid).datasets[0]
