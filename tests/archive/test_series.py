@@ -17,6 +17,7 @@ from make import (
     SC,
     Truth,
     base,
+    new_uid,
     oblique,
     ramp,
     save,
@@ -163,6 +164,32 @@ def test_phases_told_apart_by_two_tags(tmp_path):
     assert found == {t.stored.tobytes() for t in truths}
 
 
+def test_phases_at_times_of_each_slice(tmp_path):
+    uid, truths = new_uid(), [Truth(ramp(seed=n), sop_class=MR, modality="MR") for n in range(3)]
+    random = np.random.default_rng(0)
+    for n, truth in enumerate(truths):
+        for k, ds in enumerate(truth.datasets):
+            ds.SeriesInstanceUID, ds.FrameOfReferenceUID = uid, uid + ".2"
+            ds.InstanceNumber, ds.TriggerTime = 3 * k + n, f"{40 * n + random.uniform(0, 9):.3f}"
+        truth.write(tmp_path / str(n), seed=n)
+    series = scan(tmp_path).series
+    assert [s.meta["split_by"] for s in series] == ["TriggerTime at each position"] * 3
+    for one, truth in zip(series, truths, strict=True):
+        check(read_series(one), truth)
+
+
+def test_two_unlabelled_phases_are_refused(tmp_path):
+    uid = new_uid()
+    for n in range(2):
+        truth = Truth(ramp(seed=n), sop_class=MR, modality="MR")
+        for k, ds in enumerate(truth.datasets):
+            ds.SeriesInstanceUID, ds.FrameOfReferenceUID = uid, uid + ".2"
+            ds.InstanceNumber = 2 * k + n
+        truth.write(tmp_path / str(n))
+    with pytest.raises(errors.RepeatedPositions, match="16 slices at 8 positions"):
+        read(tmp_path)
+
+
 def test_runs_of_instance_numbers_are_the_last_resort(tmp_path):
     uid, truths = Truth(ramp()).uid, [Truth(ramp(seed=n), sop_class=MR, modality="MR") for n in range(3)]
     for n, truth in enumerate(truths):
@@ -247,6 +274,17 @@ def test_useless_slopes_are_refused(tmp_path, slope):
         ds.add_new("RescaleSlope", "DS", "1")
         ds["RescaleSlope"]._value = slope
     with pytest.raises(errors.DecodeError, match="rescale slope"):
+        read(truth.write(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept", "NumberOfFrames"])
+def test_numbers_that_are_none(tmp_path, name):
+    """A slope that cannot be read is not a slope of 1."""
+    truth = Truth(ramp())
+    for ds in truth.datasets:
+        ds.add_new(name, "IS" if name == "NumberOfFrames" else "DS", "1")
+        ds[name]._value = "1,A"
+    with pytest.raises(errors.DecodeError, match=f"{name} is not a number"):
         read(truth.write(tmp_path))
 
 

@@ -19,7 +19,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import pydicom
@@ -86,7 +86,7 @@ class Slice:
     between: float | None  # spacing between slices or thickness, mm
     slope: float
     intercept: float
-    splitters: tuple[str, ...]  # one per name in SPLITTERS
+    splitters: tuple[str, ...] = field(repr=False)  # one per name in SPLITTERS, as the file has them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +100,9 @@ class Image:
     patient_from: str
     instance: str
     frame_of_reference: str
-    sop_class: str
+    sop_class: str = field(repr=False)
     modality: str
-    syntax: str
+    syntax: str = field(repr=False)
     number: float | None  # InstanceNumber
     localizer: bool
     rows: int
@@ -376,6 +376,14 @@ def _number(dataset: Dataset, name: str) -> float | None:
     return values[0] if values else None
 
 
+def _sound_number(dataset: Dataset, name: str) -> float | None:
+    """A number that changes every voxel: None where absent, never where it is there and cannot be read."""
+    value = _number(dataset, name)
+    if value is None and _text(dataset, name):
+        raise DecodeError(f"{name} is not a number")
+    return value
+
+
 def _whole(dataset: Dataset, name: str, default: int = 0) -> int:
     value = _number(dataset, name)
     if value is None or not math.isfinite(value):
@@ -459,7 +467,6 @@ def _image(
     if kind == "u" and _whole(dataset, "PixelRepresentation") == 1:
         kind = "i"
     big = syntax == "1.2.840.10008.1.2.2"
-    multiframe = "NumberOfFrames" in dataset
     return Image(
         path=path,
         series=_series_hash(dataset, source),
@@ -475,7 +482,7 @@ def _image(
         localizer="LOCALIZER" in _text(dataset, "ImageType").split("\\"),
         rows=_whole(dataset, "Rows"),
         columns=_whole(dataset, "Columns"),
-        frames=_whole(dataset, "NumberOfFrames", 1) if multiframe else 1,
+        frames=_frames(dataset),
         samples=_whole(dataset, "SamplesPerPixel", 1),
         photometric=_code(dataset, "PhotometricInterpretation"),
         kind=kind,
@@ -492,6 +499,15 @@ def _image(
         units=_units(dataset, sop_class),
         facts=_facts(dataset),
     )
+
+
+def _frames(dataset: Dataset) -> int:
+    value = _sound_number(dataset, "NumberOfFrames")
+    if value is None:
+        return 1
+    if not math.isfinite(value) or value != int(value):
+        raise DecodeError("NumberOfFrames is not a whole number")
+    return int(value)
 
 
 def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
@@ -612,8 +628,10 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
     spacing = None
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         spacing = spacing or _spacing(where(name), name)
-    slope = number("DoseGridScaling" if image.sop_class == _RT_DOSE else "RescaleSlope")
-    intercept = None if image.sop_class == _RT_DOSE else number("RescaleIntercept")
+    dose = image.sop_class == _RT_DOSE
+    factor = "DoseGridScaling" if dose else "RescaleSlope"
+    slope = _sound_number(where(factor), factor)
+    intercept = None if dose else _sound_number(where("RescaleIntercept"), "RescaleIntercept")
     between = number("SpacingBetweenSlices") or number("SliceThickness")
     return Slice(
         image,

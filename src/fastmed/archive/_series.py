@@ -19,6 +19,16 @@ from ._header import SPLITTERS, Slice, read_pixel_digest
 SPACING_TOLERANCE = 2e-4
 #: Directions whose components differ by more belong to different volumes.
 ORIENTATION_TOLERANCE = 1e-3
+#: Times of acquisition, which order the visits to one position.
+CLOCKS = (
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "FrameReferenceTime",
+    "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+)
 #: Of these a series without positions is a lost volume; of others it is a set of single pictures.
 _TOMOGRAPHIC = {"CT", "MR", "PT"}
 
@@ -234,6 +244,10 @@ def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], st
             parts = _parts(group, places, labels, complete)
             if parts:
                 return parts, "+".join(names)
+    for name in CLOCKS:
+        visits = _visits(group, places, SPLITTERS.index(name))
+        if visits:
+            return visits, f"{name} at each position"
     blocks = _instance_blocks(group, places)
     if blocks:
         return blocks, "InstanceNumber"
@@ -285,6 +299,25 @@ def _in_order(label: Hashable) -> list[tuple[float, str]]:
         except ValueError:
             keys.append((0.0, str(text)))
     return keys
+
+
+def _visits(group: list[Slice], places: list[int], clock: int) -> list[tuple[Hashable, list[Slice]]] | None:
+    """First, second... visit to every position, where each was visited equally often at times of its own.
+
+    Triggered scans: the phases of one slice are not at quite the times of those of the next.
+    """
+    at_place: dict[int, list[tuple[float, Slice]]] = defaultdict(list)
+    for place, one in zip(places, group, strict=True):
+        try:
+            at_place[place].append((float(one.splitters[clock]), one))
+        except ValueError:
+            return None
+    count = len(next(iter(at_place.values())))
+    for visits in at_place.values():
+        if len(visits) != count or len({time for time, _ in visits}) < count:
+            return None
+        visits.sort(key=lambda visit: visit[0])
+    return [(("visit", n), [visits[n][1] for visits in at_place.values()]) for n in range(count)]
 
 
 def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashable, list[Slice]]] | None:
