@@ -116,7 +116,7 @@ def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
     raise NotImplementedError
 
 
-@operation(chunked=_chunked)
+@operation(chunked=_chunked, ndim=2)
 def canny(
     image: Any,
     sigma: Any = 1.0,
