@@ -71,7 +71,7 @@ template <class A> void mark_row(const A* __restrict up, const A* __restrict at,
         const A u0 = up[x - 1], u1 = up[x], u2 = up[x + 1];
         const A c0 = at[x - 1], m = at[x], c2 = at[x + 1];
         const A d0 = down[x - 1], d1 = down[x], d2 = down[x + 1];
-        const bool same = (i <= 0) == (j <= 0);  // the gradient points down-right or up-left
+        const bool same = ((i >= 0) & (j >= 0)) | ((i <= 0) & (j <= 0));  // it points down-right or up-left, or along an axis
         const bool steep = (a > b) | (!same & (a == b));
         const A w = (steep ? b : a) / (steep ? a : b);
         const A far1 = same ? d2 : u2, far2 = same ? u0 : d0;
@@ -109,9 +109,9 @@ template <class A> struct Local {
             (axes[k] ? rx : ry) = radii[k];
             if (axes[k] == 0) mode_y = Mode(modes[k]);
         }
-        // Rows of a block: two buffers of them in half of a 2 MB second level cache, but the rows smoothed twice at
+        // Rows of a block: two buffers of 1 MB stay in the second level cache, but the rows smoothed twice at
         // the seams must stay few, and every thread wants some blocks.
-        block = std::max<int64_t>((int64_t(1) << 19) / (width * int64_t(sizeof(A))), 16);
+        block = std::max<int64_t>((int64_t(1) << 20) / (width * int64_t(sizeof(A))), 16);
         block = std::max(block, 4 * ry);
         if (threads > 1) block = std::min(block, std::max<int64_t>((ny + 2 * threads - 1) / (2 * threads), 2 * ry + 16));
         block = std::min(block, ny);
