@@ -135,6 +135,23 @@ def _writable_by_kernels(output: np.ndarray) -> bool:
     return kernel_dtype(output.dtype) == output.dtype and output.dtype.isnative and output.flags.aligned
 
 
+def as_bytes(array: np.ndarray) -> np.ndarray:
+    """A bool array as its bytes (border values and sums can put others than 0 and 1 there, as in SciPy)."""
+    return array.view(np.uint8) if array.dtype == bool else array
+
+
+def cast_like_c(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """float64 to `dtype` as SciPy's C code does it on x86: toward zero, then modulo 2^bits."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if dtype.kind == "f":
+            return values.astype(dtype)
+        if dtype == np.uint64:
+            high = values >= 2.0**63
+            return np.where(high, values - 2.0**63, values).astype(np.int64).astype(dtype) + high * np.uint64(2**63)
+        small = dtype.itemsize < 4 or dtype == np.int32
+        return values.astype(np.int32 if small else np.int64).astype(dtype)
+
+
 def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """SciPy's ``axes=`` as a tuple of axis numbers from 0."""
     if axes is None:

@@ -36,13 +36,16 @@ class Operation:
         ``halo(ndim, **arguments)`` -> how many elements the result looks past itself, one ``(before, after)`` per
         axis. None: the operation looks everywhere, and `chunked` says how it works on chunks.
     chunked : callable or None
-        ``chunked(operation, **arguments)``, for operations that are not a plain map over chunks with a halo.
+        ``chunked(operation, arguments)``, for operations that are not a plain map over chunks with a halo.
+    ndim : int or None
+        The number of axes that it takes; None: any.
     """
 
     name: str
     function: Callable[..., Any]
     halo: Callable[..., tuple[tuple[int, int], ...]] | None
     chunked: Callable[..., Any] | None
+    ndim: int | None = None
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
@@ -64,11 +67,12 @@ def operation(
     *,
     halo: Callable[..., tuple[tuple[int, int], ...]] | None = None,
     chunked: Callable[..., Any] | None = None,
+    ndim: int | None = None,
 ) -> Callable[[F], F]:
     """Note a function in :data:`OPERATIONS`; let it take Dask arrays and volumes. Its signature stays."""
 
     def note(function: F) -> F:
-        op = Operation(function.__name__, function, halo, chunked)
+        op = Operation(function.__name__, function, halo, chunked, ndim)
         OPERATIONS[op.name] = op
 
         @functools.wraps(function)
@@ -113,7 +117,7 @@ def kernel(name: str, module: str) -> Callable[..., Any]:
     """
     backend, level = isa.backend()
     if getattr(_explaining, "on", False):
-        return _Stop(name, backend, level)
+        return _Recorder(name)
     if backend == "cpp":
         assert level is not None
         return getattr(isa.load(level), name)
@@ -143,24 +147,39 @@ def _interruptible(twin: Callable[..., Any], *args: Any) -> Any:
     return outcome[0]
 
 
-class _Explained(BaseException):
-    """Carries what the first kernel call would have been out of an explained call."""
+class _Recorder:
+    """Stands for a kernel while a call is explained: notes what it would have been, does nothing."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-class _Stop:
-    def __init__(self, *what: Any) -> None:
-        self.what = what
-
-    def __call__(self, *args: Any) -> Any:
-        raise _Explained(*self.what, args[-1] if args and isinstance(args[-1], int) else 1)
+    def __call__(self, *args: Any) -> None:
+        count = args[-1] if args and isinstance(args[-1], int) else 1
+        _explaining.calls.append((self.name, count))
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a call would do: see :func:`explain`."""
+    """What a call would do: see :func:`explain`.
+
+    Attributes
+    ----------
+    operation : str
+    kernels : tuple of str
+        The kernels that it runs, in order; empty where none is needed.
+    backend : {'cpp', 'numba'}
+    isa : str or None
+        The build of the C++ kernels: 'v2', 'v3', 'v4' or 'base'.
+    threads : int
+        The most that one kernel uses.
+    halo : tuple of (before, after) or None
+        How far the result looks past an element, per axis. None: over the whole array.
+    chunked : bool
+        Whether the call runs on Dask chunks.
+    """
 
     operation: str
-    kernel: str | None
+    kernels: tuple[str, ...]
     backend: str
     isa: str | None
     threads: int
@@ -171,9 +190,10 @@ class Explanation:
         build = f"{self.backend}/{self.isa}" if self.isa else self.backend
         halo = "the whole array" if self.halo is None else ", ".join(f"-{a}/+{b}" for a, b in self.halo)
         where = "Dask chunks" if self.chunked else "memory"
+        names = ", ".join(self.kernels) or "none needed"
         return (
-            f"{self.operation}: kernel {self.kernel or '(none needed)'} of build {build}, {self.threads} thread(s) "
-            f"per call, on {where}; looks at {halo} around each element"
+            f"{self.operation}: kernel {names} of build {build}, {self.threads} thread(s) per call, on {where}; "
+            f"looks at {halo} around each element"
         )
 
 
@@ -190,7 +210,7 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     Returns
     -------
     Explanation
-        With ``operation, kernel, backend, isa, threads, halo, chunked``.
+        With ``operation, kernels, backend, isa, threads, halo, chunked``.
 
     Raises
     ------
@@ -209,17 +229,30 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     arguments = op.arguments(args, kwargs)
     image = getattr(arguments[op.image], "array", arguments[op.image])
     chunked = is_dask(image)
-    sample = np.empty(tuple(max(map(int, c)) for c in image.chunks), image.dtype) if chunked else image
+    sample = np.zeros(tuple(max(map(int, c)) for c in image.chunks), image.dtype) if chunked else image
+    calls = _dry_run(op, {**arguments, op.image: sample}, 1 if chunked else threads.get_num_threads())
     backend, level = isa.backend()
-    name, count = None, 1
-    _explaining.on = True
+    return Explanation(
+        op.name,
+        tuple(dict.fromkeys(name for name, _ in calls)),
+        backend,
+        level,
+        max((count for _, count in calls), default=1),
+        op.halo(np.ndim(sample), **arguments) if op.halo else None,
+        chunked,
+    )
+
+
+def _dry_run(op: Operation, arguments: dict[str, Any], budget: int) -> list[tuple[str, int]]:
+    """The kernels that a call would run. They do nothing, so what comes after the first may fail on their results."""
+    arguments = {k: v.copy() if k == "output" and isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+    _explaining.on, _explaining.calls = True, []
     try:
-        with threads.num_threads(1 if chunked else threads.get_num_threads()):
-            op.function(**{**arguments, op.image: sample})
-    except _Explained as found:
-        name, backend, level, count = found.args
+        with threads.num_threads(budget):
+            op.function(**arguments)
+    except Exception:
+        if not _explaining.calls:
+            raise
     finally:
         _explaining.on = False
-    ndim = np.ndim(sample)
-    halo = op.halo(ndim, **arguments) if op.halo else None
-    return Explanation(op.name, name, backend, level, count, halo, chunked)
+    return _explaining.calls

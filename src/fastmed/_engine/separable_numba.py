@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-FLOAT, INT32, INT64, UINT64 = range(4)
+from .arrays import as_bytes, cast_like_c
+
+#: Elements that are converted to float64 at a time.
+BLOCK = 1 << 20
 
 
 @njit(nogil=True, cache=True)
@@ -26,31 +29,6 @@ def border_index(i, n, mode):
         r = i % (2 * n - 2)
         return r if r < n else 2 * n - 2 - r
     return -1
-
-
-@njit(nogil=True, cache=True)
-def _to_int32(x):
-    return np.int64(x) if -2147483649.0 < x < 2147483648.0 else np.int64(-2147483648)
-
-
-@njit(nogil=True, cache=True)
-def _to_int64(x):
-    return np.int64(x) if -9223372036854775808.0 <= x < 9223372036854775808.0 else np.int64(-9223372036854775808)
-
-
-@njit(nogil=True, cache=True)
-def _store(line, out, cast):
-    """Cast as SciPy's C code does on x86: toward zero, then modulo 2^bits."""
-    for i in range(line.size):
-        x = line[i]
-        if cast == FLOAT:
-            out[i] = x
-        elif cast == INT32:
-            out[i] = _to_int32(x)
-        elif cast == UINT64 and x >= 9223372036854775808.0:
-            out[i] = np.uint64(_to_int64(x - 9223372036854775808.0)) + np.uint64(9223372036854775808)
-        else:
-            out[i] = _to_int64(x)
 
 
 @njit(nogil=True, cache=True)
@@ -90,22 +68,20 @@ def _running_mean(line, length, out):
 
 
 @njit(nogil=True, cache=True)
-def _lines(source, target, length, before, weights, symmetry, mode, cval, running, cast):
-    n = source.shape[-1]
+def _lines(values, length, before, weights, symmetry, mode, cval, running):
+    """One pass along the last axis of a contiguous float64 array of two axes, in place."""
+    n = values.shape[1]
     line = np.empty(n + length - 1, np.float64)
-    ready = np.empty(n, np.float64)
-    for index in np.ndindex(source.shape[:-1]):
-        values = source[index]
+    for row in range(values.shape[0]):
         for k in range(line.size):
             at = border_index(k - before, n, mode)
-            line[k] = cval if at < 0 else values[at]
+            line[k] = cval if at < 0 else values[row, at]
         if weights.size:
-            _correlate(line, weights, symmetry, ready)
+            _correlate(line, weights, symmetry, values[row])
         elif running:
-            _running_mean(line, length, ready)
+            _running_mean(line, length, values[row])
         else:
-            _mean(line, length, ready)
-        _store(ready, target[index], cast)
+            _mean(line, length, values[row])
 
 
 def _symmetry(weights: np.ndarray) -> int:
@@ -126,18 +102,21 @@ def _sums_are_exact(dtype: np.dtype, mode: int, cval: float) -> bool:
 
 
 def one_pass(source, target, axis, length, before, weights, mode, cval):
-    """One pass along `axis`; `weights` empty means the mean of the window. `target` may be `source`."""
-    if source.size == 0:
-        return
+    """One pass along `axis`; `weights` empty means the mean of the window. `target` may be `source`.
+
+    Everything is computed in blocks of float64 lines: compiling for every dtype and layout took minutes.
+    """
     weights = np.asarray(weights, np.float64)
-    cast = FLOAT
-    if target.dtype.kind != "f":
-        small = target.dtype.itemsize < 4 or target.dtype == np.int32
-        cast = INT32 if small else UINT64 if target.dtype == np.uint64 else INT64
-    source, target = (np.atleast_1d(np.moveaxis(_as_bytes(a), axis, -1)) for a in (source, target))
-    running = cast != FLOAT and not _sums_are_exact(source.dtype, mode, cval)
-    _lines(source, target, length, before, weights, _symmetry(weights), mode, float(cval), running, cast)
+    running = target.dtype.kind != "f" and not _sums_are_exact(source.dtype, mode, cval)
+    source, target = (np.atleast_2d(np.moveaxis(as_bytes(a), axis, -1)) for a in (source, target))
+    for rows in _blocks(source.shape):
+        values = np.array(source[rows], np.float64, order="C")
+        _lines(values.reshape(-1, values.shape[-1]), length, before, weights, _symmetry(weights), mode, float(cval), running)
+        target[rows] = cast_like_c(values, target.dtype)
 
 
-def _as_bytes(array):
-    return array.view(np.uint8) if array.dtype == bool else array
+def _blocks(shape):
+    """Slices of the first axis, about BLOCK elements each."""
+    per_row = max(1, int(np.prod(shape[1:])))
+    step = max(1, BLOCK // per_row)
+    return (slice(i, i + step) for i in range(0, shape[0], step))

@@ -127,7 +127,7 @@ def _in_memory(op: Operation, arguments: dict[str, Any]) -> Contours:
     return op.function(**{**arguments, "mask": whole})
 
 
-@operation(chunked=_in_memory)
+@operation(chunked=_in_memory, ndim=2)
 def trace_contours(mask: Any, mode: str = "external", method: str = "simple") -> Contours:
     """Trace the borders of a mask: its outlines, its holes, and which lies in which.
 

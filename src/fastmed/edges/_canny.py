@@ -334,7 +334,7 @@ def _resolve(packed: Any, table: np.ndarray) -> np.ndarray:
     return table[_labels(_unpack(packed)[0])]
 
 
-@operation(chunked=_chunked)
+@operation(chunked=_chunked, ndim=2)
 def canny(
     image: Any,
     sigma: Any = 1.0,

@@ -13,9 +13,11 @@ from .._engine.arrays import (
     UnsupportedDtypeError,
     as_array,
     as_axes,
+    as_bytes,
     as_mode,
     as_output,
     as_size,
+    cast_like_c,
     check_origin,
     per_axis,
     run,
@@ -163,13 +165,7 @@ def _holds(dtype: np.dtype, cval: float) -> bool:
 
 
 def _cast(result: np.ndarray, target: np.ndarray) -> None:
-    """Through float64, toward zero, then modulo 2^bits: SciPy's way from any dtype to any other."""
-    if result.dtype.kind == "b":
-        result = result.view(np.uint8)  # mode 'constant' can have put other values than 0 and 1 there
-    if target.dtype.kind == "b":
-        target = target.view(np.uint8)
-    with np.errstate(invalid="ignore", over="ignore"):
-        if target.dtype.kind in "iu" and target.dtype.itemsize < 8:
-            step = np.int32 if target.dtype.itemsize < 4 or target.dtype == np.int32 else np.int64
-            result = result.astype(np.float64).astype(step)
-        target[...] = result.astype(target.dtype)
+    """Through float64, SciPy's way from any dtype to any other; 64-bit integers stay exact."""
+    result, target = as_bytes(result), as_bytes(target)
+    wide = target.dtype.kind in "iu" and target.dtype.itemsize == 8 and result.dtype.kind in "iu"
+    target[...] = result.astype(target.dtype) if wide else cast_like_c(result.astype(np.float64), target.dtype)

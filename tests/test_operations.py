@@ -1,0 +1,302 @@
+"""What every operation promises, over the list of operations: a new one is tested here without a new line.
+
+A required parameter that is not in ARGUMENTS makes these tests fail for it: add a sample value there.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+from helpers import DTYPES, layouts, random_array, same
+
+import fastmed
+from fastmed._engine import isa
+from fastmed._engine.operation import OPERATIONS
+
+for _module in ("filters", "edges", "contours"):
+    importlib.import_module(f"fastmed.{_module}")
+
+#: Sample values of required parameters, and of those without which a call makes no sense.
+ARGUMENTS = {"sigma": 1.2, "size": 3}
+NAMES = sorted(OPERATIONS)
+
+
+def call(name, image, **more):
+    """The public function with sample arguments."""
+    op = OPERATIONS[name]
+    sample = {k: v for k, v in ARGUMENTS.items() if k in op.signature.parameters}
+    return getattr(fastmed, name)(image, **{**sample, **more})
+
+
+def image_for(name, seed=0, dtype="f", shape=None):
+    """A random image with as many axes as the operation takes."""
+    ndim = OPERATIONS[name].ndim or 3
+    return random_array(np.random.default_rng(seed), shape or (23, 17, 12)[:ndim], dtype)
+
+
+def scale_of(image):
+    return float(np.abs(image.astype(float)).max()) if image.size else 1.0
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def test_the_list_is_what_the_package_shows(name):
+    public = getattr(fastmed, name)
+    assert inspect.unwrap(public) is OPERATIONS[name].function
+    assert name in fastmed.__all__
+
+
+def test_required_parameters_have_samples(name):
+    parameters = list(OPERATIONS[name].signature.parameters.values())[1:]
+    assert [p.name for p in parameters if p.default is p.empty and p.name not in ARGUMENTS] == []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_input_is_untouched(name, dtype, build):
+    image = image_for(name, dtype=dtype)
+    before = image.copy()
+    try:
+        call(name, image)
+    except (TypeError, ValueError, RuntimeError) as error:
+        assert str(image.dtype) in str(error), "a refused dtype is named"
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("dtype", "Bhfd")
+def test_layout_does_not_matter(name, dtype, build):
+    image = image_for(name, dtype=dtype)
+    wanted = call(name, image)
+    for layout, variant in layouts(image).items():
+        assert same(call(name, variant), wanted, exact=True), layout
+
+
+@pytest.mark.parametrize("dtype", "hfd")
+def test_thread_count_does_not_matter(name, dtype):
+    image = image_for(name, dtype=dtype, shape=(70, 64, 50)[: OPERATIONS[name].ndim or 3])
+    image = np.repeat(image, 4, axis=0)  # large enough for the budget to grant several
+    results = []
+    for count in (1, 2, 3, 7):
+        with fastmed.num_threads(count):
+            results.append(call(name, image))
+    assert all(same(r, results[0], exact=True) for r in results)
+
+
+@pytest.mark.parametrize("dtype", "?Bhfd")
+@pytest.mark.parametrize("split", ["whole", "even", "odd", "ones"])
+def test_dask_equals_numpy(name, dtype, split):
+    image = image_for(name, dtype=dtype, shape=(13, 11, 7)[: OPERATIONS[name].ndim or 3])
+    sizes = {"whole": image.shape, "even": (4,) * image.ndim, "odd": (5, 2, 3)[: image.ndim], "ones": (1,) * image.ndim}
+    chunked = da.from_array(image, chunks=sizes[split])
+    modes = ["reflect", "wrap", "constant"] if "mode" in OPERATIONS[name].signature.parameters else [None]
+    for mode in modes:
+        more = {"mode": mode} if mode and OPERATIONS[name].ndim is None else {}
+        result = call(name, chunked, **more)
+        if isinstance(result, da.Array):
+            assert result.chunks == chunked.chunks
+            result = result.compute(scheduler="threads", num_workers=2)
+        assert same(result, call(name, image, **more), scale_of(image))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_builds_and_twins_agree(name, dtype):
+    image = image_for(name, dtype=dtype)
+    results = {}
+    for backend, level in [("cpp", level) for level in isa.runnable()] + [("numba", None)]:
+        with isa.using(backend, level):
+            try:
+                results[level or backend] = call(name, image)
+            except (TypeError, ValueError, RuntimeError) as error:
+                results[level or backend] = np.array(str(error))
+    wanted = results.pop("numba")
+    for level, found in results.items():
+        assert same(found, wanted, scale_of(image)) if wanted.dtype.kind != "U" else str(found) == str(wanted), level
+    assert results, "no C++ build is installed"
+
+
+def test_every_kind_of_array(name):
+    image = image_for(name, dtype="d")
+    wanted = call(name, image)
+
+    class Arrayish:
+        def __array__(self, dtype=None, copy=None):
+            return image
+
+    class Tensor:
+        def __dlpack__(self, **kwargs):
+            return image.__dlpack__(**kwargs)
+
+        def __dlpack_device__(self):
+            return image.__dlpack_device__()
+
+    for variant in (image.tolist(), Arrayish(), Tensor()):
+        assert same(call(name, variant), wanted, exact=True), type(variant)
+
+
+def test_a_volume_gives_a_volume(name):
+    image = image_for(name, dtype="h")
+    affine = np.diag([2.0, 3, 4, 1])
+    volume = fastmed.Volume(image, affine)
+    result, wanted = call(name, volume), call(name, image)
+    if isinstance(wanted, np.ndarray):
+        assert np.array_equal(result.affine, affine)
+        result = result.array
+    assert same(result, wanted, exact=True)
+
+
+def test_float16_and_wide_types(name):
+    image = image_for(name, dtype="e")
+    result = call(name, image)
+    if isinstance(result, np.ndarray) and result.dtype.kind == "f":
+        assert result.dtype == np.float16
+    for bad in (image.astype(object), image.astype(str), image.astype(np.longdouble)):
+        with pytest.raises((TypeError, RuntimeError, ValueError), match=re.escape(str(bad.dtype))):
+            call(name, bad)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 4), (5, 0, 4), (1, 1, 1), (1, 9, 1), (2, 1, 9)])
+def test_empty_and_thin_arrays(name, shape, build):
+    image = image_for(name, shape=shape[: OPERATIONS[name].ndim or 3], dtype="f")
+    try:
+        result = call(name, image)
+    except ValueError as error:
+        assert str(image.shape) in str(error)
+    else:
+        assert not isinstance(result, np.ndarray) or result.shape == image.shape
+
+
+def test_wrong_number_of_axes_is_refused(name):
+    ndim = OPERATIONS[name].ndim
+    if ndim is None:
+        for shape in [(), (6,), (3, 4, 2, 3, 2)]:
+            image = np.ones(shape)
+            if shape or name != "sobel":
+                assert call(name, image).shape == shape
+        return
+    for wrong in (0, 1, ndim + 1):
+        with pytest.raises(ValueError, match=str(wrong)):
+            call(name, np.ones((3,) * wrong))
+
+
+def test_output_argument(name, build):
+    if "output" not in OPERATIONS[name].signature.parameters:
+        pytest.skip("has no output=")
+    image = image_for(name, dtype="h")
+    wanted = call(name, image)
+    for target in (np.empty(image.shape, "h"), np.empty(image.shape, "h", order="F"), np.empty(image.shape, ">i2")):
+        assert call(name, image, output=target) is target
+        assert np.array_equal(target, wanted)
+    own = image.copy()
+    call(name, own, output=own)
+    assert np.array_equal(own, wanted), "in place"
+    shifted = np.zeros((24, *image.shape[1:]), "h")
+    shifted[:-1] = image
+    call(name, shifted[:-1], output=shifted[1:])
+    assert np.array_equal(shifted[1:], wanted), "overlapping"
+    assert call(name, image, output=np.float32).dtype == np.float32
+    frozen = np.zeros(image.shape, "h")
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        call(name, image, output=frozen)
+    assert not frozen.any()
+    with pytest.raises(RuntimeError, match="shape"):
+        call(name, image, output=np.empty((2, 2), "h"))
+
+
+def test_nan_never_crashes(name, build):
+    image = image_for(name, dtype="f")
+    image[image > 60] = np.nan
+    image[image < -60] = np.inf
+    before = image.copy()
+    try:
+        call(name, image)
+    except ValueError as error:
+        assert "NaN" in str(error)
+    assert np.array_equal(image, before, equal_nan=True)
+
+
+def test_signature_pickles_and_documentation(name):
+    public, op = getattr(fastmed, name), OPERATIONS[name]
+    assert pickle.loads(pickle.dumps(public)) is public
+    assert inspect.signature(public) == op.signature
+    text = public.__doc__
+    for section in ("Parameters", "Returns", "Raises", "Examples"):
+        assert section in text
+    for parameter in op.signature.parameters:
+        assert re.search(rf"\b{parameter}\b.* :", text), f"{parameter} is not documented"
+
+
+def test_examples_run(name):
+    module = importlib.import_module(OPERATIONS[name].function.__module__)
+    outcome = doctest.testmod(module)
+    assert outcome.attempted > 0 and outcome.failed == 0
+
+
+def test_explain_says_what_runs(name, build):
+    image = image_for(name, dtype="f")
+    sample = {k: v for k, v in ARGUMENTS.items() if k in OPERATIONS[name].signature.parameters}
+    found = fastmed.explain(getattr(fastmed, name), image, **sample)
+    assert (found.backend, found.isa) == build
+    assert found.kernels and found.threads >= 1
+    chunked = fastmed.explain(getattr(fastmed, name), da.from_array(image, chunks=5), **sample)
+    assert chunked.chunked and chunked.halo == found.halo
+
+
+CHILD = """
+import os, sys, numpy as np, fastmed
+sys.path.insert(0, {tests!r})
+from test_operations import call
+image = np.random.default_rng(0).normal(size=(512, 512))
+fastmed.set_num_threads(2)
+wanted = call({name!r}, image)
+pid = os.fork()
+if pid == 0:
+    from helpers import same
+    os._exit(0 if same(call({name!r}, image), wanted, exact=True) else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_works(name):
+    code = CHILD.format(tests=os.path.dirname(__file__), name=name)
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=120).returncode == 0
+
+
+INTERRUPTED = """
+import sys, numpy as np, fastmed
+sys.path.insert(0, {tests!r})
+from test_operations import call
+image = np.random.default_rng(0).integers(0, 2000, {shape}).astype({dtype!r})
+print("ready", flush=True)
+try:
+    while True:
+        call({name!r}, image)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_is_answered(name):
+    shape = (2048, 2048) if OPERATIONS[name].ndim == 2 else (64, 512, 512)
+    code = INTERRUPTED.format(tests=os.path.dirname(__file__), name=name, shape=shape, dtype="f")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=60) == 7
