@@ -103,7 +103,9 @@ def extract(
     workers: WorkersOption = 0,
     tiles: Annotated[
         int | None,
-        typer.Option(help="One row for each square tile of this many pixels instead of one for each series."),
+        typer.Option(
+            min=8, help="A row for each square tile of this many pixels instead of one for each series."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +121,7 @@ def extract(
     """
     from . import _run
 
-    summary = _run.extract(folder(archive, "ARCHIVE"), output_folder(out), _workers(workers), tiles)
+    summary = _run.extract(folder(archive, "ARCHIVE"), output_folder(out, archive), _workers(workers), tiles)
     if as_json:
         print_json(summary)
         return
@@ -276,7 +278,7 @@ def demo(
     if archive is not None:
         folder(archive, "--archive")
     result = _demo.run(
-        output_folder(out), archive, label=label, group=group, quick=quick, workers=_workers(workers)
+        output_folder(out, archive), archive, label=label, group=group, quick=quick, workers=_workers(workers)
     )
     evaluation = result.pop("evaluation")
     if as_json:

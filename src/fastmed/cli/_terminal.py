@@ -54,10 +54,6 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             fail(str(error), NOTHING_USABLE)
         except (FastmedError, SeriesError, BackendError) as error:
             fail(str(error), BAD_INPUT)
-        except ValueError as error:
-            if not str(error) or isinstance(error, UnicodeError):
-                raise
-            fail(str(error), BAD_INPUT)
         except OSError as error:
             name = f": {error.filename}" if error.filename else ""
             fail(f"{error.strerror or error}{name}", BAD_INPUT)
@@ -74,10 +70,12 @@ def folder(path: Path, name: str) -> Path:
     return path
 
 
-def output_folder(path: Path, name: str = "--out") -> Path:
-    """`path` if it is, or can become, a folder; ends the command otherwise."""
+def output_folder(path: Path, archive: Path | None = None) -> Path:
+    """`path` if it is, or can become, a folder that is not the archive; ends the command otherwise."""
     if path.exists() and not path.is_dir():
-        fail(f"{name} {path} is a file; a folder is wanted", BAD_INPUT)
+        fail(f"--out {path} is a file; a folder is wanted", BAD_INPUT)
+    if archive is not None and path.exists() and path.samefile(archive):
+        fail(f"--out {path} is the archive itself; another folder is wanted", BAD_INPUT)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

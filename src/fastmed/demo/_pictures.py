@@ -4,7 +4,6 @@ download."""
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +37,18 @@ class Source:
     load: Callable[[], tuple[np.ndarray, float]]
 
 
-def _wheel_file(name: str) -> str:
-    """Path of one of pydicom's own test files; never downloads it."""
-    from pydicom.data import get_testdata_file
+def _shipped(name: str) -> str:
+    """Path of one of pydicom's own test files, in its wheel or in the package pydicom-data; no download."""
+    import pydicom.data
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = get_testdata_file(name, download=False)
-    if not path:
+    path = Path(pydicom.data.__file__).parent / "test_files" / name
+    if path.is_file():
+        return str(path)
+    spec = importlib.util.find_spec("data_store")
+    extra = Path(spec.origin).parent / "data" / name if spec and spec.origin else None
+    if extra is None or not extra.is_file():
         raise NotHere(f"{name} is not part of the installed pydicom, and the demo downloads nothing")
-    return str(path)
+    return str(extra)
 
 
 def _dicom(name: str) -> Callable[[], tuple[np.ndarray, float]]:
@@ -58,9 +59,9 @@ def _dicom(name: str) -> Callable[[], tuple[np.ndarray, float]]:
         from ..errors import FastmedError
 
         try:
-            volume = read(_wheel_file(name))
+            volume = read(_shipped(name))
         except FastmedError as error:
-            raise NotHere(f"not readable here: {error}") from None
+            raise NotHere(str(error)) from None
         array = np.asarray(volume)
         _, dy, dx = volume.spacing[-3:]
         return array[len(array) // 2], dy / dx
@@ -75,7 +76,7 @@ def _frame(name: str, rows: slice = slice(None)) -> Callable[[], tuple[np.ndarra
     def load() -> tuple[np.ndarray, float]:
         import pydicom
 
-        dataset = pydicom.dcmread(_wheel_file(name))
+        dataset = pydicom.dcmread(_shipped(name))
         try:
             frames = dataset.pixel_array
         except (RuntimeError, NotImplementedError, ValueError):
@@ -107,7 +108,7 @@ SOURCES = (
     Source("CT of a head", "pydicom", _dicom("J2K_pixelrep_mismatch.dcm")),
     Source("CT of a spine", "pydicom", _dicom("CT_small.dcm")),
     Source("MR of an abdomen", "pydicom", _dicom("examples_overlay.dcm")),
-    Source("Enhanced (multi-frame) MR", "pydicom", _frame("emri_small.dcm")),
+    Source("Enhanced (multi-frame) MR", "pydicom-data", _frame("emri_small.dcm")),
     Source("Doppler ultrasound", "pydicom", _frame("examples_rgb_color.dcm", slice(70, 165))),
     Source("4-D MR of a head, first time point", "nibabel", _nibabel_4d),
 )
