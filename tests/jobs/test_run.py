@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from make import CANARY, write_archive, write_slice
+from ct_archive import CANARY, write_archive, write_slice
 
 import fastmed
 from fastmed.errors import DecodeError, NoDicomError

@@ -11,8 +11,9 @@ from fastmed.errors import TableError
 from fastmed.learn import feature_columns
 
 
-def train(*args, permutations=19, **kwargs):
-    return learn.train(*args, permutations=permutations, **kwargs)
+def train(*args, permutations=9, folds=3, **kwargs):
+    """learn.train with few folds and permutations, which most tests do not look at."""
+    return learn.train(*args, permutations=permutations, folds=folds, **kwargs)
 
 
 def make(n_groups=24, rows=2, gap=3.0, classes=2, seed=1, features=5):
@@ -25,7 +26,7 @@ def make(n_groups=24, rows=2, gap=3.0, classes=2, seed=1, features=5):
 
 
 def test_separable_classes_are_told_apart():
-    result = train(make(gap=8.0), "label", "patient", permutations=200)
+    result = train(make(gap=8.0), "label", "patient", permutations=200, folds=5)
     assert result.balanced_accuracy == 1.0
     assert result.roc_auc == 1.0
     assert result.chance["p_value"] == pytest.approx(1 / 201)
@@ -34,7 +35,7 @@ def test_separable_classes_are_told_apart():
 
 
 def test_noise_stays_at_chance():
-    result = train(make(n_groups=40, rows=1, gap=0.0), "label", "patient")
+    result = train(make(n_groups=40, rows=1, gap=0.0), "label", "patient", permutations=39)
     low, high = result.interval
     assert low < 0.5 < high
     assert result.chance["p_value"] > 0.05
@@ -54,7 +55,7 @@ def test_a_patient_signature_does_not_help():
 
 
 def test_groups_are_never_split():
-    result = train(make(rows=4), "label", "patient")
+    result = train(make(rows=4), "label", "patient", folds=5)
     assert (result.row_predictions.groupby("group")["fold"].nunique() == 1).all()
     assert len(result.row_predictions) == result.n_rows == 96
     assert len(result.group_predictions) == result.n_groups == 24
@@ -83,7 +84,7 @@ def test_more_classes_than_two():
 
 
 def test_folds_are_lowered_with_a_note():
-    result = train(make(n_groups=6), "label", "patient")
+    result = train(make(n_groups=6), "label", "patient", folds=5)
     assert result.folds == 3
     assert any("3 folds instead of 5" in note for note in result.notes)
 
@@ -180,7 +181,18 @@ def test_bad_numbers(key, value):
         train(make(), "label", "patient", **{key: value})
 
 
+@pytest.mark.parametrize("kind", ["category", "Int64", "bool", "string", "float"])
+def test_labels_of_any_kind(kind):
+    table = make(gap=8.0, features=2)
+    numbers = (table["label"] == "c1").astype(int)
+    table["label"] = table["label"].astype(kind) if kind in ("category", "string") else numbers.astype(kind)
+    result = train(table, "label", "patient", folds=2)
+    assert result.balanced_accuracy == 1
+    assert result.classes == sorted(table["label"].astype(object).unique())
+    json.loads(result.to_json())
+
+
 def test_progress_reaches_the_end():
     seen = []
-    train(make(), "label", "patient", progress=lambda *a: seen.append(a))
+    train(make(), "label", "patient", folds=5, progress=lambda *a: seen.append(a))
     assert seen[-1] == (7, 7, "done")
