@@ -1,4 +1,4 @@
-"""canny against scikit-image. (OpenCV's Canny has other gradients and no Gaussian: its edges are not comparable.)"""
+"""canny against scikit-image. OpenCV's has other gradients and no Gaussian: its edges are not comparable."""
 
 import numpy as np
 import scipy.ndimage
