@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Volume"]
 
-# Direction columns further from perpendicular than this are a shear (ITK's own orthonormality tolerance is 1e-4).
+# Direction columns further from perpendicular than this are a shear (ITK's own orthonormality tolerance is
+# 1e-4).
 _ORTHOGONAL = 1e-4
 
 
@@ -26,12 +27,13 @@ class Volume:
     Parameters
     ----------
     array : array
-        NumPy or Dask array, axes (z, y, x): slice, row, column. Other axes are named in ``meta['axes']``: 'tyx' and
-        'tyxc' for image sequences and colour, which have no slice axis (their affine's first column is then one
-        unit along the image normal).
+        NumPy or Dask array, axes (z, y, x): slice, row, column. Other axes are named in ``meta['axes']``:
+        'tyx' and 'tyxc' for image sequences and colour, which have no slice axis (their affine's first column
+        is then one unit along the image normal).
     affine : (4, 4) array_like of float
-        Takes the homogeneous array index (k, j, i) = (z, y, x) to the patient position (x, y, z) in mm, in DICOM's
-        axes: x to the patient's left, y to the back, z to the head (LPS). A shear (gantry tilt) is kept.
+        Takes the homogeneous array index (k, j, i) = (z, y, x) to the patient position (x, y, z) in mm, in
+        DICOM's axes: x to the patient's left, y to the back, z to the head (LPS). A shear (gantry tilt) is
+        kept.
     modality : str, optional
         'CT', 'MR', 'PT'... as DICOM writes it.
     units : str, optional
@@ -64,7 +66,9 @@ class Volume:
     def __post_init__(self) -> None:
         array = self.array if is_dask(self.array) else np.asarray(self.array)
         if not 3 <= array.ndim <= 5:
-            raise ValueError(f"array must have 3 to 5 axes, (z, y, x) or as meta['axes'] says; found shape {array.shape}")
+            raise ValueError(
+                f"array must have 3 to 5 axes, (z, y, x) or as meta['axes'] says; found shape {array.shape}"
+            )
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4):
             raise ValueError(f"affine must be 4 x 4, found shape {affine.shape}")
@@ -149,7 +153,9 @@ class Volume:
             raise ValueError(f"only (z, y, x) volumes go to SimpleITK, found shape {self.shape}")
         direction = self.direction
         if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
-            raise GeometryError("the axes are not perpendicular (gantry tilt?): an ITK image cannot hold a shear; resample first")
+            raise GeometryError(
+                "the axes are not perpendicular (gantry tilt?), and ITK images cannot hold a shear: resample"
+            )
         image = SimpleITK.GetImageFromArray(np.ascontiguousarray(self))
         image.SetOrigin(self.origin.tolist())
         image.SetSpacing(self.spacing[::-1])

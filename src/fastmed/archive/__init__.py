@@ -1,7 +1,7 @@
 """Archives: a folder of DICOM files -> an index of series -> volumes.
 
-`scan` finds the series and says of every other file why it is not in one; `read_series` reads one of them; `read`
-does both for a folder that holds one series. The right volume or a typed refusal, never a guess.
+`scan` finds the series and says of every other file why it is not in one; `read_series` reads one of them;
+`read` does both for a folder that holds one series. The right volume or a typed refusal, never a guess.
 """
 
 from ._read import read, read_series

@@ -1,7 +1,7 @@
 """Pixels of slices -> their place in the volume.
 
-Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`; everything
-else goes through pydicom's decoders.
+Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`;
+everything else goes through pydicom's decoders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from pydicom.pixels import get_decoder, iter_pixels, pixel_array
@@ -21,68 +21,91 @@ from ..errors import DecodeError, FastmedError
 from ._header import Image, Slice, open_regular, parse, raw_source
 
 try:
-    from . import _pixels as kernels
+    from . import _pixels as kernels  # type: ignore[attr-defined]
 except ImportError:  # the extension is not built
-    from . import _pixels_numpy as kernels  # type: ignore[no-redef]
+    from . import _pixels_numpy as kernels
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
-#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the file
-#: could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
+#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the
+#: file could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
 _EXPANSION, _LARGE = 20_000, 1 << 26
 
 
-def dtype_of(slices: Sequence[Slice], asked: str | np.dtype | type) -> np.dtype:
-    """The dtype of the volume: what was asked for, or the smallest that holds every value the slices can have.
+class Overflow(Exception):
+    """A value does not fit the dtype that the headers let expect."""
+
+
+def dtypes_of(slices: Sequence[Slice], asked: Any) -> list[np.dtype]:
+    """The dtypes of the volume to try, one after the other until the values fit.
+
+    Headers often allow more than the values use (16 stored bits and an intercept of -1024): what holds the
+    values is tried before what holds all that the headers allow.
 
     Raises
     ------
     DecodeError
         If a rescale slope or intercept is no usable number.
     ValueError
-        If an integer dtype was asked for that cannot hold the values.
+        If an integer dtype was asked for and the values have fractions, or it is no dtype for voxels.
     """
     for one in slices:
-        if not (math.isfinite(one.slope) and math.isfinite(one.intercept)) or one.slope == 0 or abs(one.slope) > 1e30:
+        if (
+            not (math.isfinite(one.slope) and math.isfinite(one.intercept))
+            or one.slope == 0
+            or abs(one.slope) > 1e30
+        ):
             raise DecodeError(f"rescale slope {one.slope:g} and intercept {one.intercept:g} cannot be used")
-    fitting = _smallest(slices)
+    whole = all(_whole(s) for s in slices)
     if isinstance(asked, str) and asked == "auto":
-        return fitting
+        return _automatic(slices, whole)
     dtype = np.dtype(asked)
     if dtype not in (np.dtype(t) for t in (*_INTEGERS, np.float32, np.float64)):
-        raise ValueError(f"dtype must be 'auto', an integer of 8 to 64 bits or a float of 32 or 64, found {dtype}")
-    if dtype.kind != "f" and not np.can_cast(fitting, dtype):
-        raise ValueError(f"dtype {dtype} cannot hold the values of this series, which need {fitting}; ask for 'float32'")
-    return dtype
+        raise ValueError(
+            f"dtype must be 'auto', an integer of 8 to 64 bits or a float of 32 or 64, found {dtype}"
+        )
+    if dtype.kind != "f" and not whole:
+        raise ValueError(
+            f"dtype {dtype} cannot hold this series, whose values have fractions; ask for 'float32'"
+        )
+    return [dtype]
 
 
-def _smallest(slices: Sequence[Slice]) -> np.dtype:
+def _automatic(slices: Sequence[Slice], whole: bool) -> list[np.dtype]:
     if any(s.image.kind == "f" for s in slices):
-        return np.dtype(np.float64 if any(s.image.allocated == 64 for s in slices) else np.float32)
-    whole = all(s.slope == int(s.slope) and s.intercept == int(s.intercept) for s in slices)
-    ranges = [_range(s) for s in slices]
+        return [np.dtype(np.float64 if any(s.image.allocated == 64 for s in slices) else np.float32)]
+    if not whole:
+        return [np.dtype(np.float64 if any(s.image.stored > 24 for s in slices) else np.float32)]
+    allowed, possible = _smallest(slices, allocated=False), _smallest(slices, allocated=True)
+    candidates = [allowed, possible]
+    if allowed == np.int32 and all(s.image.stored <= 16 for s in slices):
+        candidates.insert(0, np.dtype(np.int16))
+    return list(dict.fromkeys(candidates))
+
+
+def _whole(one: Slice) -> bool:
+    return one.image.kind != "f" and one.slope == int(one.slope) and one.intercept == int(one.intercept)
+
+
+def _smallest(slices: Sequence[Slice], allocated: bool) -> np.dtype:
+    """The smallest integer dtype for all values that the stored, or the allocated, bits can hold."""
+    ranges = [_range(s, allocated) for s in slices]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    if whole:
-        for dtype in _INTEGERS:
-            if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-                return np.dtype(dtype)
-    return np.dtype(np.float64 if any(s.image.stored > 24 for s in slices) else np.float32)
+    for dtype in _INTEGERS:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.float64)
 
 
-def _range(one: Slice) -> tuple[float, float]:
-    """Smallest and largest value that the slice can hold."""
+def _range(one: Slice, allocated: bool) -> tuple[float, float]:
     image = one.image
-    if image.lut:
-        return 0, 65535
-    low, high = (-(1 << (_bits(image) - 1)), (1 << (_bits(image) - 1)) - 1) if image.kind == "i" else (0, (1 << _bits(image)) - 1)
+    if image.lut or image.photometric == "PALETTE COLOR":
+        return 0, 65535  # what the entries of a lookup table can be
+    bits = image.allocated if allocated else image.stored
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if image.kind == "i" else (0, (1 << bits) - 1)
     ends = [one.slope * low + one.intercept, one.slope * high + one.intercept]
     return min(ends), max(ends)
-
-
-def _bits(image: Image) -> int:
-    """How many bits count. A JPEG 2000 stream has a precision of its own, which may exceed what the header says."""
-    return image.allocated if image.syntax in _JPEG_2000 else image.stored
 
 
 def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
@@ -90,12 +113,20 @@ def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
 
     Raises
     ------
+    Overflow
+        If a value does not fit.
     DecodeError
         If the pixels are truncated or corrupt, or their decoder is not installed.
     """
     image = slices[0].image
     with open_regular(image.path) as file, _guarded(image):
-        if image.encapsulated or image.samples > 1 or image.colour or image.lut or image.allocated not in (8, 16, 32, 64):
+        if (
+            image.encapsulated
+            or image.samples > 1
+            or image.colour
+            or image.lut
+            or image.allocated not in (8, 16, 32, 64)
+        ):
             _fill_decoded(file, image, slices, targets)
         else:
             source = raw_source(file, image.syntax)
@@ -105,21 +136,22 @@ def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
 
 @contextlib.contextmanager
 def _guarded(image: Image) -> Iterator[None]:
-    """Decoders raise anything, Rust panics (BaseException) too, and quote the file: say our own words instead."""
+    """Decoders raise anything, even Rust panics (BaseException), and quote the file: say our own words."""
     try:
         yield
-    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+    except (FastmedError, Overflow, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:
-        raise DecodeError(f"the pixel data ({_syntax_name(image)}) cannot be decoded ({type(error).__name__})") from None
+        raise DecodeError(
+            f"the pixel data ({_syntax_name(image)}) cannot be decoded ({type(error).__name__})"
+        ) from None
 
 
 def _syntax_name(image: Image) -> str:
-    uid = UID(image.syntax)
-    return uid.name if uid.name != uid else "unknown transfer syntax"
+    return UID(image.syntax).name if image.known_syntax else "an unknown transfer syntax"
 
 
-# --------------------------------------------------------------------------------------------------------------- raw
+# -------------------------------------------------------------------------------------------------------- raw
 
 
 def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
@@ -138,18 +170,31 @@ def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
         values = raw.view(f"f{size}")
         flat[...] = values if one.slope == 1 and one.intercept == 0 else values * one.slope + one.intercept
     elif not (in_place and _identical(one, flat.dtype)) or image.swap_words:
-        kernels.convert(
-            raw, flat, size, image.shift, image.stored, image.kind == "i", float(one.slope), float(one.intercept)
-        )
+        _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
+
+
+def _rescale(
+    one: Slice, raw: np.ndarray, flat: np.ndarray, size: int, shift: int, bits: int, signed: bool
+) -> None:
+    low, high = kernels.convert(raw, flat, size, shift, bits, signed, float(one.slope), float(one.intercept))
+    if flat.dtype.kind == "f":
+        return
+    if bits == 64 and not signed and low < 0:
+        raise Overflow  # beyond int64
+    ends = [int(one.slope) * low + int(one.intercept), int(one.slope) * high + int(one.intercept)]
+    if min(ends) < np.iinfo(flat.dtype).min or max(ends) > np.iinfo(flat.dtype).max:
+        raise Overflow
 
 
 def _read_exactly(source: BinaryIO, raw: np.ndarray) -> None:
-    view = memoryview(raw)
+    view = memoryview(raw)  # type: ignore[arg-type]
     done = 0
     while done < len(view):
         count = source.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
-            raise DecodeError(f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing")
+            raise DecodeError(
+                f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing"
+            )
         done += count
 
 
@@ -175,10 +220,12 @@ def _identical(one: Slice, dtype: np.dtype) -> bool:
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------- pydicom's decoders
+# ----------------------------------------------------------------------------------------- pydicom's decoders
 
 
-def _fill_decoded(file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+def _fill_decoded(
+    file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]
+) -> None:
     _check_decoder(image)
     _check_expansion(image)
     dataset = parse(file)
@@ -191,11 +238,11 @@ def _fill_decoded(file: BinaryIO, image: Image, slices: Sequence[Slice], targets
         if image.photometric == "PALETTE COLOR":
             array = apply_color_lut(array, dataset)
         if array.shape != target.shape:
-            raise DecodeError(f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}")
-        if image.lut:
-            target[...] = apply_modality_lut(array, dataset)
-        elif image.colour:
-            _copy_colour(array, target)
+            raise DecodeError(
+                f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}"
+            )
+        if image.lut or image.colour:
+            _copy(apply_modality_lut(array, dataset) if image.lut else array, target)
         else:
             _convert(one, array, target)
 
@@ -206,7 +253,9 @@ def _check_decoder(image: Image) -> None:
     except NotImplementedError:
         raise DecodeError(f"there is no decoder for {_syntax_name(image)}") from None
     if not decoder.is_available:
-        raise DecodeError(f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'")
+        raise DecodeError(
+            f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'"
+        )
 
 
 def _check_expansion(image: Image) -> None:
@@ -218,9 +267,13 @@ def _check_expansion(image: Image) -> None:
         raise DecodeError(f"the header claims {wanted} bytes of pixels for {present} compressed bytes")
 
 
-def _copy_colour(array: np.ndarray, target: np.ndarray) -> None:
-    if not np.can_cast(array.dtype, target.dtype):
-        raise DecodeError(f"the decoder gave {array.dtype} where {target.dtype} was expected")
+def _copy(array: np.ndarray, target: np.ndarray) -> None:
+    if target.dtype.kind != "f" and array.dtype.kind == "f":
+        raise DecodeError("the lookup table gave fractions")
+    if target.dtype.kind != "f" and array.size:
+        limits = np.iinfo(target.dtype)
+        if int(array.min()) < limits.min or int(array.max()) > limits.max:
+            raise Overflow
     target[...] = array
 
 
@@ -236,20 +289,7 @@ def _convert(one: Slice, array: np.ndarray, target: np.ndarray) -> None:
         bits, shift = min(image.stored, bits), image.shift if image.stored < bits else 0
     elif signed and image.syntax not in _JPEG_2000:
         bits = min(image.stored, bits)  # these codecs know no sign: it stands in the highest stored bit
-    if image.encapsulated and image.syntax != _RLE and array.size:
-        _check_range(image, array, signed, bits)
-    kernels.convert(
-        array.reshape(-1).view(np.uint8), target.reshape(-1), array.itemsize, shift, bits, signed, float(one.slope),
-        float(one.intercept),
-    )  # fmt: skip
-
-
-def _check_range(image: Image, array: np.ndarray, signed: bool, bits: int) -> None:
-    """The dtype of the volume was chosen from the stored bits: no value may need more."""
-    allowed = _bits(image)
-    if signed or int(array.max()) < 1 << allowed:
-        return
-    raise DecodeError(f"the compressed data hold values of more than the {allowed} stored bits of the header")
+    _rescale(one, array.reshape(-1).view(np.uint8), target.reshape(-1), array.itemsize, shift, bits, signed)
 
 
 def threads_for(files: int) -> int:

@@ -11,7 +11,8 @@ from ._header import Slice, Vector
 
 #: A slice may lie this part of the spacing off its place...
 POSITION_TOLERANCE = 1e-2
-#: ...or this many mm, since positions are often rounded to two decimals; but not more than 5 % of the spacing.
+#: ...or this many mm, since positions are often rounded to two decimals; but not more than 5 % of the
+#: spacing.
 ROUNDING = 0.01
 #: Directions of rows and columns may be this far from unit length and from perpendicular.
 DIRECTION_TOLERANCE = 1e-3
@@ -29,10 +30,13 @@ def axes_of(orientation: Vector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if max(abs(length - 1) for length in lengths) > DIRECTION_TOLERANCE or abs(row @ column) > DIRECTION_TOLERANCE:
+    if (
+        max(abs(length - 1) for length in lengths) > DIRECTION_TOLERANCE
+        or abs(row @ column) > DIRECTION_TOLERANCE
+    ):
         raise NoGeometry(
-            f"the directions of rows and columns must be perpendicular unit vectors; found lengths {lengths[0]:.4g} "
-            f"and {lengths[1]:.4g}, scalar product {row @ column:.4g}"
+            f"the directions of rows and columns must be perpendicular unit vectors; found lengths "
+            f"{lengths[0]:.4g} and {lengths[1]:.4g}, scalar product {row @ column:.4g}"
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
@@ -98,8 +102,8 @@ def _checked_step(positions: np.ndarray, normal: np.ndarray, spacing: tuple[floa
     if gaps.min() <= SAME_POSITION:
         again = heights[1:][gaps <= SAME_POSITION]
         raise RepeatedPositions(
-            f"{len(again)} of {len(heights)} slices repeat a position ({_some(again)} mm along the normal) and no "
-            "tag tells which belong together"
+            f"{len(again)} of {len(heights)} slices repeat a position ({_some(again)} mm along the normal) "
+            "and no tag tells which belong together"
         )
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     height = float(step @ normal)
@@ -111,8 +115,8 @@ def _checked_step(positions: np.ndarray, normal: np.ndarray, spacing: tuple[floa
     across = np.linalg.norm(off - np.outer(off @ normal, normal), axis=1)
     if across.max() > max(POSITION_TOLERANCE * max(height, *spacing), min(ROUNDING, 0.05 * min(spacing))):
         raise GeometryError(
-            f"the slices do not stand on one straight line: slice {int(across.argmax())} lies {across.max():.4g} mm "
-            "beside it"
+            f"the slices do not stand on one straight line: slice {int(across.argmax())} lies "
+            f"{across.max():.4g} mm beside it"
         )
     return step
 
@@ -122,14 +126,17 @@ def _irregular(heights: np.ndarray, gaps: np.ndarray) -> GeometryError:
     steps = gaps / unit
     whole = np.rint(steps)
     if np.abs(steps - whole).max() <= 0.02 * whole.max() and whole.max() > 1:
-        lost = [heights[i] + k * unit for i in np.flatnonzero(whole > 1) for k in range(1, int(min(whole[i], 9)))]
+        lost = [
+            heights[i] + k * unit for i in np.flatnonzero(whole > 1) for k in range(1, int(min(whole[i], 9)))
+        ]
         count = int((whole - 1).sum())
         return MissingSlices(
             f"{count} slice{'s' * (count > 1)} missing at {_some(np.array(lost), count)} mm along the normal "
             f"(spacing {unit:.6g} mm)"
         )
     return GeometryError(
-        f"the distance between slices varies from {gaps.min():.6g} to {gaps.max():.6g} mm; one volume needs one spacing"
+        f"the distance between slices varies from {gaps.min():.6g} to {gaps.max():.6g} mm; "
+        "one volume needs one spacing"
     )
 
 

@@ -1,7 +1,8 @@
 """One file -> :class:`Image`: the few header values that place and decode its pixels. pydicom is the parser.
 
-Values are taken from the raw bytes of the elements: that is quick, and pydicom's warnings, which quote what they
-find, have no occasion to arise. Nothing here keeps a name, a date, a number or a UID of a patient in clear.
+Values are taken from the raw bytes of the elements: that is quick, and pydicom's warnings, which quote what
+they find, have no occasion to arise. Nothing here keeps a name, a date, a number or a UID of a patient in
+clear.
 """
 
 from __future__ import annotations
@@ -14,45 +15,51 @@ import math
 import os
 import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.datadict import tag_for_keyword
 from pydicom.filereader import read_dataset
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from ..errors import DecodeError, FastmedError, GeometryError, NoDicomError, UnsupportedImageError
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 RAW_SYNTAXES = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
-#: A deflated file is inflated up to here and refused beyond: a few kB can claim to hold gigabytes.
+#: A deflated file is inflated up to so many bytes, and refused beyond: a few kB can claim to hold gigabytes.
 MAX_INFLATED = 1 << 30
+#: From here on it may not grow more than so many times (images reach 2 to 10, constant ones more).
+FREELY_INFLATED, MAX_INFLATION = 1 << 26, 100
+#: More frames in one object are refused.
+MAX_FRAMES = 1 << 20
 
 #: What may tell apart slices at one position, the most telling first. The last ones are weak: other values of
 #: theirs often differ within one volume, which is why a split must give every position once.
 SPLITTERS = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "StackID", "ImageType", "FrameType", "EchoTime",
     "EffectiveEchoTime", "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime",
-    "FlipAngle", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime", "NominalCardiacTriggerDelayTime",
-    "FrameReferenceTime", "FrameReferenceDateTime", "FrameAcquisitionDateTime", "AcquisitionDateTime",
-    "AcquisitionTime", "ContentTime",
+    "FlipAngle", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
+    "NominalCardiacTriggerDelayTime", "FrameReferenceTime", "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 
 _FILE = (
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID",
-    "IssuerOfPatientID", "Modality", "ImageType", "InstanceNumber", "Rows", "Columns", "NumberOfFrames",
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing", "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
-    "RescaleType", "Units", "ModalityLUTSequence", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "KVP",
-    "Manufacturer", "FrameTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "PatientID", "IssuerOfPatientID", "Modality", "ImageType", "InstanceNumber", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
+    "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units",
+    "ModalityLUTSequence", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "KVP", "Manufacturer",
+    "FrameTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-_TAGS = {name: tag for name in (*_FILE, *SPLITTERS) if (tag := tag_for_keyword(name)) is not None}
+_TAGS = {name: Tag(name) for name in (*_FILE, *SPLITTERS)}
 _PIXELS = {0x7FE00010: "u", 0x7FE00008: "f", 0x7FE00009: "f"}
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
 
@@ -79,7 +86,7 @@ class Slice:
     between: float | None  # spacing between slices or thickness, mm
     slope: float
     intercept: float
-    splitters: tuple[str, ...]  # one per name in SPLITTERS
+    splitters: tuple[str, ...] = field(repr=False)  # one per name in SPLITTERS, as the file has them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,9 +100,9 @@ class Image:
     patient_from: str
     instance: str
     frame_of_reference: str
-    sop_class: str
+    sop_class: str = field(repr=False)
     modality: str
-    syntax: str
+    syntax: str = field(repr=False)
     number: float | None  # InstanceNumber
     localizer: bool
     rows: int
@@ -122,21 +129,49 @@ class Image:
         return (self.rows * self.columns * self.samples * self.allocated + 7) // 8
 
     @property
+    def known_syntax(self) -> bool:
+        """Whether the transfer syntax is one of the standard's, and so safe to name."""
+        return UID(self.syntax).name != self.syntax
+
+    @property
     def colour(self) -> bool:
         return self.samples > 1 or self.photometric == "PALETTE COLOR"
 
 
+_quiet_lock = threading.Lock()
+_quiet_users: list[contextlib.ExitStack] = []
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence pydicom's warnings and log lines, which quote values of the file."""
-    log = logging.getLogger("pydicom")
-    before, log.disabled = log.disabled, True
+    """Silence the warnings and log lines of pydicom and its plugins, which quote values of the file.
+
+    Warning filters belong to the process: the first thread that comes sets them and the last that leaves
+    restores them; otherwise two overlapping readers would restore each other's.
+    """
+    with _quiet_lock:
+        if not _quiet_users:
+            _quiet_users.append(_silence())
+        _quiet_users.append(_quiet_users[0])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        log.disabled = before
+        with _quiet_lock:
+            _quiet_users.pop()
+            if len(_quiet_users) == 1:
+                _quiet_users.pop().close()
+
+
+def _silence() -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings(
+        "ignore", module=r"(pydicom|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
+    )
+    log = logging.getLogger("pydicom")
+    stack.callback(setattr, log, "disabled", log.disabled)
+    log.disabled = True
+    return stack
 
 
 def short_hash(text: str) -> str:
@@ -162,7 +197,9 @@ def read_header(path: str) -> tuple[Image, list[Slice]]:
 
 def open_regular(path: str) -> BinaryIO:
     """Open a regular file and nothing else: no link, no FIFO that would wait for ever."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         handle = os.open(path, flags)
     except OSError as error:
@@ -175,10 +212,13 @@ def open_regular(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Turn whatever the parser raises into a DecodeError that quotes nothing."""
+    """Turn whatever the parser raises into a DecodeError that quotes nothing.
+
+    MemoryError too: a header is small, unless a hostile length makes it seem large.
+    """
     try:
         yield
-    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+    except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         raise DecodeError(f"the DICOM header cannot be read ({type(error).__name__})") from None
@@ -267,9 +307,11 @@ def _syntax_of(head: bytes) -> str:
 def _inflated(file: BinaryIO, head: bytes) -> BinaryIO:
     file.seek(_meta_end(head))
     body = zlib.decompressobj(-zlib.MAX_WBITS)
-    plain = body.decompress(file.read(), MAX_INFLATED)
+    deflated = file.read()
+    limit = min(MAX_INFLATED, max(FREELY_INFLATED, MAX_INFLATION * len(deflated)))
+    plain = body.decompress(deflated, limit)
     if body.unconsumed_tail:
-        raise DecodeError(f"the deflated dataset is larger than {MAX_INFLATED} bytes")
+        raise DecodeError(f"{len(deflated)} deflated bytes are more than {limit} when inflated")
     return io.BytesIO(plain)
 
 
@@ -280,11 +322,11 @@ def _guessed_syntax(dataset: Dataset) -> str:
     return "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
 
 
-# ---------------------------------------------------------------------------------------------------- element values
+# --------------------------------------------------------------------------------------------- element values
 
 
 def _element(dataset: Dataset, name: str) -> Any:
-    """The raw bytes of an element, or the value that pydicom has already made of it; None where absent or empty."""
+    """The raw bytes of an element, or what pydicom has already made of them; None where absent or empty."""
     element = dataset.get_item(_TAGS[name])
     value = None if element is None else element.value
     return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
@@ -301,7 +343,7 @@ def _text(dataset: Dataset, name: str) -> str:
 
 def _numbers(dataset: Dataset, name: str) -> Vector | None:
     """Decimal or binary numbers; None where absent or no numbers."""
-    element = dataset.get_item(_TAGS[name])
+    element: Any = dataset.get_item(_TAGS[name])
     if element is None or element.value is None:
         return None
     binary = {"FD": "d", "FL": "f", "US": "H", "SS": "h", "UL": "I", "SL": "i"}.get(_vr(element))
@@ -309,7 +351,12 @@ def _numbers(dataset: Dataset, name: str) -> Vector | None:
     if isinstance(value, bytes) and binary:
         order = "<" if element.is_little_endian else ">"
         count = len(value) // struct.calcsize(binary)
-        return tuple(map(float, struct.unpack(f"{order}{count}{binary}", value[: count * struct.calcsize(binary)]))) or None
+        return (
+            tuple(
+                map(float, struct.unpack(f"{order}{count}{binary}", value[: count * struct.calcsize(binary)]))
+            )
+            or None
+        )
     try:
         found = tuple(float(part) for part in _text(dataset, name).split("\\") if part.strip())
     except ValueError:
@@ -329,6 +376,14 @@ def _number(dataset: Dataset, name: str) -> float | None:
     return values[0] if values else None
 
 
+def _sound_number(dataset: Dataset, name: str) -> float | None:
+    """A number that changes every voxel: None where absent, never where it is there and cannot be read."""
+    value = _number(dataset, name)
+    if value is None and _text(dataset, name):
+        raise DecodeError(f"{name} is not a number")
+    return value
+
+
 def _whole(dataset: Dataset, name: str, default: int = 0) -> int:
     value = _number(dataset, name)
     if value is None or not math.isfinite(value):
@@ -346,20 +401,20 @@ def _spacing(dataset: Dataset, name: str) -> tuple[float, float] | None:
     return (values[0], values[1]) if values and min(values) > 0 else None
 
 
-# ------------------------------------------------------------------------------------------------- what a file holds
+# ------------------------------------------------------------------------------------------ what a file holds
 
 
 def _describe(path: str, source: BinaryIO, syntax: str, dataset: Dataset) -> tuple[Image, list[Slice]]:
     sop_class = _text(dataset, "SOPClassUID")
-    offset, length, tag, vr = _pixel_element(source, syntax)
-    _check_is_image(dataset, sop_class, tag)
-    image = _image(path, source, syntax, dataset, sop_class, offset, length, tag, vr)
+    pixels = _pixel_element(source, syntax)
+    _check_is_image(dataset, sop_class, pixels[2])
+    image = _image(path, source, syntax, dataset, sop_class, pixels)
     _check_pixels(image)
     return image, _slices(image, dataset)
 
 
 def _pixel_element(source: BinaryIO, syntax: str) -> tuple[int, int, int, bytes]:
-    """Offset, length, tag and type of the pixel data at which the stream stands; zeros where there are none."""
+    """Offset, length, tag and type of the pixel data at which the stream stands; zeros where it does not."""
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     head = source.read(12)
     if len(head) < 8:
@@ -378,12 +433,15 @@ def _pixel_element(source: BinaryIO, syntax: str) -> tuple[int, int, int, bytes]
 
 def _check_is_image(dataset: Dataset, sop_class: str, tag: int) -> None:
     name = _class_name(sop_class)
-    if sop_class in _NOT_A_VOLUME or (not tag and not _numbers(dataset, "Rows")):
+    image = "Image Storage" in name or _numbers(dataset, "Rows") is not None
+    if sop_class in _NOT_A_VOLUME or not (tag or image):
         raise UnsupportedImageError(f"no image that can be a volume: {name}")
     if not tag:
         raise DecodeError(f"the image has no pixel data ({name})")
     if "MOSAIC" in _text(dataset, "ImageType").split("\\"):
-        raise UnsupportedImageError("a mosaic of many slices in one image: their positions are in private elements")
+        raise UnsupportedImageError(
+            "a mosaic of many slices in one image: their positions are in private elements"
+        )
 
 
 def _class_name(sop_class: str) -> str:
@@ -393,9 +451,14 @@ def _class_name(sop_class: str) -> str:
 
 
 def _image(
-    path: str, source: BinaryIO, syntax: str, dataset: Dataset, sop_class: str, offset: int, length: int, tag: int,
-    vr: bytes,
-) -> Image:  # fmt: skip
+    path: str,
+    source: BinaryIO,
+    syntax: str,
+    dataset: Dataset,
+    sop_class: str,
+    pixels: tuple[int, int, int, bytes],
+) -> Image:
+    offset, length, tag, vr = pixels
     study = _text(dataset, "StudyInstanceUID")
     patient = _text(dataset, "PatientID")
     allocated = _whole(dataset, "BitsAllocated", {0x7FE00008: 32, 0x7FE00009: 64}.get(tag, 0))
@@ -404,10 +467,9 @@ def _image(
     if kind == "u" and _whole(dataset, "PixelRepresentation") == 1:
         kind = "i"
     big = syntax == "1.2.840.10008.1.2.2"
-    multiframe = "NumberOfFrames" in dataset
     return Image(
         path=path,
-        series=hashlib.sha256(_text(dataset, "SeriesInstanceUID").encode()).hexdigest(),
+        series=_series_hash(dataset, source),
         study=short_hash(study),
         patient=short_hash(f"{patient}\0{_text(dataset, 'IssuerOfPatientID')}" if patient else study),
         patient_from="patient" if patient else "study",
@@ -420,7 +482,7 @@ def _image(
         localizer="LOCALIZER" in _text(dataset, "ImageType").split("\\"),
         rows=_whole(dataset, "Rows"),
         columns=_whole(dataset, "Columns"),
-        frames=_whole(dataset, "NumberOfFrames", 1) if multiframe else 1,
+        frames=_frames(dataset),
         samples=_whole(dataset, "SamplesPerPixel", 1),
         photometric=_code(dataset, "PhotometricInterpretation"),
         kind=kind,
@@ -439,16 +501,41 @@ def _image(
     )
 
 
-_CODES = set(
-    "CT MR PT US NM CR DX MG XA RF SC OT IO PX ES GM SM OP OCT IVUS RTIMAGE RTDOSE BI XC TG LS DG "
-    "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT".split()
-) | {"PALETTE COLOR"}
-_UNITS = {"HU", "US", "OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "CNTS", "PROPCPS", "GML", "GY"}
-_MAKERS = ("SIEMENS", "PHILIPS", "GE", "CANON", "TOSHIBA", "HITACHI", "FUJIFILM", "SHIMADZU", "UIH", "HOLOGIC")
+def _frames(dataset: Dataset) -> int:
+    value = _sound_number(dataset, "NumberOfFrames")
+    if value is None:
+        return 1
+    if not math.isfinite(value) or value != int(value):
+        raise DecodeError("NumberOfFrames is not a whole number")
+    return int(value)
+
+
+def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
+    """Of the SeriesInstanceUID; a file without one is a series by itself."""
+    series, instance = _text(dataset, "SeriesInstanceUID"), _text(dataset, "SOPInstanceUID")
+    if series or instance:
+        return hashlib.sha256((series or f"no series: {instance}").encode()).hexdigest()
+    source.seek(0)
+    return hashlib.sha256(b"no series" + source.read(1 << 20)).hexdigest()
+
+
+#: Defined terms that are passed on. Other text could name somebody, whatever element it stands in.
+_CODES = {
+    "CT", "MR", "PT", "US", "NM", "CR", "DX", "MG", "XA", "RF", "SC", "OT", "IO", "PX", "ES", "GM", "SM",
+    "OP", "OCT", "IVUS", "RTIMAGE", "RTDOSE", "BI", "XC", "TG", "LS", "DG", "MONOCHROME1", "MONOCHROME2",
+    "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "PALETTE COLOR",
+}  # fmt: skip
+_UNITS = {
+    "HU", "US", "OD", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "BQML", "CNTS", "PROPCPS", "GML",
+    "GY",
+}  # fmt: skip
+_MAKERS = (
+    "SIEMENS", "PHILIPS", "GE", "CANON", "TOSHIBA", "HITACHI", "FUJIFILM", "SHIMADZU", "UIH", "HOLOGIC",
+)  # fmt: skip
 
 
 def _code(dataset: Dataset, name: str) -> str:
-    """A defined term; anything else could be free text that names somebody, and is left out."""
+    """One of :data:`_CODES`, or nothing."""
     text = _text(dataset, name).upper()
     return text if text in _CODES else ""
 
@@ -482,14 +569,20 @@ def _check_pixels(image: Image) -> None:
             f"rows {image.rows}, columns {image.columns}, samples {image.samples}, frames {image.frames}: "
             "each must be at least 1"
         )
+    if image.frames > MAX_FRAMES:
+        raise DecodeError(f"{image.frames} frames in one file; at most {MAX_FRAMES} are read")
     if image.allocated not in (1, 8, 12, 16, 24, 32, 64) or not 1 <= image.stored <= image.allocated:
         raise DecodeError(f"{image.stored} bits stored in {image.allocated} allocated cannot be decoded")
     if image.shift + image.stored > image.allocated:
-        raise DecodeError(f"{image.stored} bits stored from bit {image.shift} do not fit {image.allocated} allocated")
+        raise DecodeError(
+            f"{image.stored} bits stored from bit {image.shift} do not fit {image.allocated} allocated"
+        )
     present = image.size - image.offset
     if image.encapsulated:
-        if present < 16:
-            raise DecodeError("the compressed pixel data are cut off")
+        if present < 8 * (image.frames + 1):  # an item header for the offset table and for each frame
+            raise DecodeError(
+                f"the compressed pixel data are cut off: {present} bytes for {image.frames} frames"
+            )
         return
     if image.length == 0xFFFFFFFF:
         raise DecodeError("pixel data of undefined length in an uncompressed transfer syntax")
@@ -501,7 +594,7 @@ def _check_pixels(image: Image) -> None:
         raise DecodeError(f"the pixel data are truncated: {found} bytes, {wanted} wanted")
 
 
-# ------------------------------------------------------------------------------------------------------------ slices
+# ----------------------------------------------------------------------------------------------------- slices
 
 
 def _slices(image: Image, dataset: Dataset) -> list[Slice]:
@@ -535,10 +628,10 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
     spacing = None
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         spacing = spacing or _spacing(where(name), name)
-    if image.sop_class == _RT_DOSE:
-        slope, intercept = number("DoseGridScaling"), 0.0
-    else:
-        slope, intercept = number("RescaleSlope"), number("RescaleIntercept")
+    dose = image.sop_class == _RT_DOSE
+    factor = "DoseGridScaling" if dose else "RescaleSlope"
+    slope = _sound_number(where(factor), factor)
+    intercept = None if dose else _sound_number(where("RescaleIntercept"), "RescaleIntercept")
     between = number("SpacingBetweenSlices") or number("SliceThickness")
     return Slice(
         image,
@@ -549,13 +642,21 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
         abs(between) if between and math.isfinite(between) else None,
         1.0 if slope is None else slope,
         0.0 if intercept is None else intercept,
-        tuple(_text(where(name), name) if name in _TAGS else "" for name in SPLITTERS),
+        tuple(_text(where(name), name) for name in SPLITTERS),
     )
 
 
 def _moved(one: Slice, frame: int, position: Vector | None) -> Slice:
     return Slice(
-        one.image, frame, position, one.orientation, one.spacing, one.between, one.slope, one.intercept, one.splitters
+        one.image,
+        frame,
+        position,
+        one.orientation,
+        one.spacing,
+        one.between,
+        one.slope,
+        one.intercept,
+        one.splitters,
     )
 
 
@@ -567,11 +668,13 @@ def _enhanced_slices(image: Image, dataset: Dataset) -> list[Slice]:
     shared_items = dataset.get("SharedFunctionalGroupsSequence") or []
     shared = _group_items(shared_items[0]) if len(shared_items) else []
     return [
-        _slice(image, frame, _Lookup(*_group_items(item), *shared, dataset)) for frame, item in enumerate(per_frame)
+        _slice(image, frame, _Lookup(*_group_items(item), *shared, dataset))
+        for frame, item in enumerate(per_frame)
     ]
 
 
-#: Functional groups that hold what we look for. Others are passed by: a referenced image's position is not ours.
+#: Functional groups that hold what we look for. Others are passed by: a referenced image's position is not
+#: ours.
 _GROUPS = (
     "FrameContentSequence", "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
     "PixelValueTransformationSequence", "MREchoSequence", "MRDiffusionSequence", "MRImageFrameTypeSequence",

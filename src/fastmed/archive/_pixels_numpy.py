@@ -11,19 +11,29 @@ def swap_bytes(raw: np.ndarray, size: int) -> None:
 
 
 def convert(
-    raw: np.ndarray, target: np.ndarray, size: int, shift: int, bits: int, signed: bool, slope: float, intercept: float
-) -> None:
+    raw: np.ndarray,
+    target: np.ndarray,
+    size: int,
+    shift: int,
+    bits: int,
+    signed: bool,
+    slope: float,
+    intercept: float,
+) -> tuple[int, int]:
     """Fill `target` with ``slope * stored + intercept``; see `_pixels.pyx`."""
     if len(raw) < len(target) * size:
         raise ValueError(f"raw must hold {len(target) * size} bytes, found {len(raw)}")
-    if not 1 <= bits <= 8 * size - shift:
+    if shift < 0 or not 1 <= bits <= 8 * size - shift:
         raise ValueError(f"{bits} bits from bit {shift} do not fit {size} bytes")
-    values = raw[: len(target) * size].view(f"u{size}").astype(np.uint64)
-    values = (values >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
-    if signed:
-        sign = np.uint64(1 << (bits - 1))
-        values = ((values ^ sign) - sign).view(np.int64)
+    if not len(target):
+        return 0, 0
+    unsigned = raw[: len(target) * size].view(f"u{size}").astype(np.uint64)
+    unsigned = (unsigned >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
+    sign = np.uint64(1 << (bits - 1) if signed else 0)
+    values = ((unsigned ^ sign) - sign).view(np.int64)
+    bounds = int(values.min()), int(values.max())
     if target.dtype.kind == "f":
-        target[...] = values * slope + intercept
+        target[...] = (values if signed else unsigned) * slope + intercept
     else:
-        target[...] = values.astype(np.int64) * int(slope) + int(intercept)
+        target[...] = (values * int(slope) + int(intercept)).astype(target.dtype)
+    return bounds

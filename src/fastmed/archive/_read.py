@@ -24,16 +24,17 @@ def read_series(series: Series, *, dtype: Any = "auto") -> Volume:
     series : Series
         From `scan`.
     dtype : 'auto' or dtype, optional
-        'auto' takes the smallest integer type that holds every value the headers allow, if all rescale slopes and
-        intercepts are whole numbers; else float32 (float64 for more than 24 stored bits or double pixel data).
+        'auto' takes an integer type if all rescale slopes and intercepts are whole numbers: the smallest that
+        holds every value the headers allow, and int16 instead of int32 where the values fit. Else float32, or
+        float64 for more than 24 stored bits or double pixel data.
 
     Returns
     -------
     Volume
-        (z, y, x) in ascending order along the normal of the slices; values are rescale slope * stored + intercept,
-        slice by slice. MONOCHROME1 is not inverted. Frames without positions come as (t, y, x), colour as
-        (t, y, x, rgb), named in ``meta['axes']``; ``meta['geometry']`` says whether the affine is a place in the
-        patient ('patient'), only a scale ('pixel spacing') or nothing ('none').
+        (z, y, x) in ascending order along the normal of the slices; values are rescale slope * stored +
+        intercept, slice by slice. MONOCHROME1 is not inverted. Frames without positions come as (t, y, x),
+        colour as (t, y, x, rgb), named in ``meta['axes']``; ``meta['geometry']`` says whether the affine is a
+        place in the patient ('patient'), only a scale ('pixel spacing') or nothing ('none').
 
     Raises
     ------
@@ -42,27 +43,46 @@ def read_series(series: Series, *, dtype: Any = "auto") -> Volume:
     ValueError
         If `dtype` cannot hold the values.
     """
-    slices = series.slices
-    wanted = _decode.dtype_of(slices, dtype)
-    array = np.empty(series.shape, wanted)
+    candidates = _decode.dtypes_of(series.slices, dtype)
+    with quiet():
+        for wanted in candidates:
+            array = np.empty(series.shape, wanted)
+            try:
+                _load(series, array)
+                break
+            except _decode.Overflow:
+                continue
+        else:
+            raise ValueError(
+                f"dtype {candidates[-1]} cannot hold the values of this series; ask for 'auto' or 'float32'"
+            )
+    meta = {**series.meta, "stored_bits": max(s.image.stored for s in series.slices)}
+    units = series.slices[0].image.units
+    return Volume(array, series.affine, modality=series.modality, units=units, meta=meta)
+
+
+def _load(series: Series, array: np.ndarray) -> None:
+    """Decode the files side by side, each straight into its place."""
     files: dict[str, list[int]] = defaultdict(list)
-    for k, one in enumerate(slices):
+    for k, one in enumerate(series.slices):
         files[one.image.path].append(k)
 
     def load(ks: list[int]) -> None:
-        _decode.fill([slices[k] for k in ks], [array[k] for k in ks])
+        _decode.fill([series.slices[k] for k in ks], [array[k] for k in ks])
 
-    with quiet():
-        workers = _decode.threads_for(len(files))
-        if workers == 1:
-            for ks in files.values():
-                load(ks)
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix="fastmed-read") as pool:
-                for done in [pool.submit(load, ks) for ks in files.values()]:
-                    done.result()
-    meta = {**series.meta, "stored_bits": max(s.image.stored for s in slices)}
-    return Volume(array, series.affine, modality=series.modality, units=slices[0].image.units, meta=meta)
+    workers = _decode.threads_for(len(files))
+    if workers == 1:
+        for ks in files.values():
+            load(ks)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="fastmed-read") as pool:
+        waiting = [pool.submit(load, ks) for ks in files.values()]
+        try:
+            for done in waiting:
+                done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume:
@@ -89,9 +109,9 @@ def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume
     NoDicomError
         If there is no DICOM image.
     SeriesError
-        If there are several series and `series` does not say which (`MixedGeometry` where they are parts of one
-        series), or files that belong to the volume cannot be used: then the error of the first of them, for example
-        `MissingSlices` or `DecodeError`. `scan` and `read_series` give what can be read.
+        If there are several series and `series` does not say which (`MixedGeometry` where they are parts of
+        one series), or files that belong to the volume cannot be used: then the error of the first of them,
+        for example `MissingSlices` or `DecodeError`. `scan` and `read_series` give what can be read.
 
     Examples
     --------
@@ -117,7 +137,9 @@ def read(path: Any, *, series: str | None = None, dtype: Any = "auto") -> Volume
 
 
 def _as_error(lost: list[Failure], index: Index) -> SeriesError:
-    first = lost[0]
+    first = min(
+        lost, key=lambda f: bool(f.key)
+    )  # a broken file is the cause, a hole in its series the consequence
     more = f" (and {len(lost) - 1} more files)" if len(lost) > 1 else ""
     return first.error(f"{first.reason}{more}")
 
@@ -128,7 +150,9 @@ def _nothing(index: Index) -> SeriesError:
     unsupported = [f for f in index.failures if f.error is not NoDicomError]
     if unsupported:
         return unsupported[0].error(unsupported[0].reason)
-    return NoDicomError(f"none of the {len(index.failures)} files is DICOM that can be read: {index.failures[0].reason}")
+    return NoDicomError(
+        f"none of the {len(index.failures)} files is DICOM that can be read: {index.failures[0].reason}"
+    )
 
 
 def _keys(series: list[Series]) -> str:

@@ -76,10 +76,10 @@ def scan(root: Any, *, progress: Progress | None = None) -> Index:
     Returns
     -------
     Index
-        Files are grouped by SeriesInstanceUID and then by what forbids one volume: rows and columns, orientation,
-        pixel spacing, frame of reference, photometric interpretation, localizers; and where positions repeat by
-        time, echo, b-value, acquisition and the like. What still is no regular volume is in `failures`.
-        An empty folder gives an empty index.
+        Files are grouped by SeriesInstanceUID and then by what forbids one volume: rows and columns,
+        orientation, pixel spacing, frame of reference, photometric interpretation, localizers; and where
+        positions repeat by time, echo, b-value, acquisition and the like. What still is no regular volume is
+        in `failures`. An empty folder gives an empty index.
 
     Raises
     ------
@@ -136,7 +136,9 @@ def _files(folder: str, failures: list[Failure]) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(here), key=lambda e: e.name, reverse=True)
         except OSError as error:
-            failures.append(Failure(os.path.relpath(here, folder), f"the folder cannot be opened ({error.strerror})"))
+            failures.append(
+                Failure(os.path.relpath(here, folder), f"the folder cannot be opened ({error.strerror})")
+            )
             continue
         waiting += [e.path for e in entries if e.is_dir(follow_symlinks=False)]
         for entry in reversed(entries):
@@ -151,4 +153,6 @@ def _special(entry: os.DirEntry[str]) -> str:
         return "a link: not followed"
     mode = entry.stat(follow_symlinks=False).st_mode
     kinds = {stat.S_ISFIFO: "FIFO", stat.S_ISSOCK: "socket", stat.S_ISCHR: "device", stat.S_ISBLK: "device"}
-    return f"not a regular file ({next((name for test, name in kinds.items() if test(mode)), 'unknown kind')})"
+    return (
+        f"not a regular file ({next((name for test, name in kinds.items() if test(mode)), 'unknown kind')})"
+    )

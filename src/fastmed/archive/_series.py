@@ -13,12 +13,22 @@ import numpy as np
 
 from ..errors import MixedGeometry, NoGeometry, RepeatedPositions, SeriesError, UnsupportedImageError
 from . import _geometry
-from ._header import SPLITTERS, Image, Slice, read_pixel_digest
+from ._header import SPLITTERS, Slice, read_pixel_digest
 
 #: Pixel spacings further apart than this part belong to different volumes (0.1 pixel at the rim of 512).
 SPACING_TOLERANCE = 2e-4
 #: Directions whose components differ by more belong to different volumes.
 ORIENTATION_TOLERANCE = 1e-3
+#: Times of acquisition, which order the visits to one position.
+CLOCKS = (
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "FrameReferenceTime",
+    "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+)
 #: Of these a series without positions is a lost volume; of others it is a set of single pictures.
 _TOMOGRAPHIC = {"CT", "MR", "PT"}
 
@@ -30,7 +40,8 @@ class Series:
     Attributes
     ----------
     key : str
-        16 hexadecimal digits, a hash of the SeriesInstanceUID; with a suffix where one UID holds several volumes.
+        16 hexadecimal digits, a hash of the SeriesInstanceUID; with a suffix where one UID holds several
+        volumes.
     modality : str
         'CT', 'MR', 'PT'...; empty where it is not a known code.
     paths : tuple of str
@@ -65,7 +76,8 @@ class Series:
 
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape))
-        return f"Series({self.key}, {self.modality or 'unknown modality'}, {size} ({self.axes}), {len(self.paths)} files)"
+        kind = self.modality or "unknown modality"
+        return f"Series({self.key}, {kind}, {size} ({self.axes}), {len(self.paths)} files)"
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,9 @@ def _build_one(uid: str, slices: list[Slice], series: list[Series], refusals: li
             refusals.append(Refusal(group, error))
             continue
         for index, (value, part) in enumerate(parts):
-            split = {"split_by": by, "split_index": index, "split_count": len(parts)} if len(parts) > 1 else {}
+            split = (
+                {"split_by": by, "split_index": index, "split_count": len(parts)} if len(parts) > 1 else {}
+            )
             end = suffix if not split else _suffix(uid, (identity, value))
             try:
                 series.append(_series(uid[:16] + end, part, split))
@@ -119,7 +133,7 @@ def _suffix(uid: str, identity: Hashable) -> str:
     return "-" + hashlib.sha256(f"{uid}{identity!r}".encode()).hexdigest()[:8]
 
 
-# --------------------------------------------------------------------------------------------------------- set apart
+# -------------------------------------------------------------------------------------------------- set apart
 
 
 def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Refusal]]:
@@ -146,18 +160,22 @@ def _by_geometry(slices: list[Slice]) -> list[tuple[Hashable, list[Slice]]]:
     groups: list[tuple[Hashable, list[Slice]]] = [((), slices)]
     groups = _refine(groups, _exact)
     groups = _refine(groups, _clusters(lambda s: s.orientation or (), lambda v: ORIENTATION_TOLERANCE))
-    return _refine(groups, _clusters(lambda s: s.spacing or (), lambda v: SPACING_TOLERANCE * max(v, default=0)))
+    return _refine(
+        groups, _clusters(lambda s: s.spacing or (), lambda v: SPACING_TOLERANCE * max(v, default=0))
+    )
 
 
 def _refine(
     groups: list[tuple[Hashable, list[Slice]]], labels: Callable[[list[Slice]], list[Hashable]]
 ) -> list[tuple[Hashable, list[Slice]]]:
-    finer = []
+    finer: list[tuple[Hashable, list[Slice]]] = []
     for identity, group in groups:
         parts: dict[Hashable, list[Slice]] = defaultdict(list)
         for label, one in zip(labels(group), group, strict=True):
             parts[label].append(one)
-        finer += [((identity, label), part) for label, part in sorted(parts.items(), key=lambda p: repr(p[0]))]
+        finer += [
+            ((identity, label), part) for label, part in sorted(parts.items(), key=lambda p: repr(p[0]))
+        ]
     return finer
 
 
@@ -190,7 +208,7 @@ def _clusters(
     return labels
 
 
-# ------------------------------------------------------------------------------------------------ one place, one slice
+# --------------------------------------------------------------------------------------- one place, one slice
 
 
 def _placed(group: list[Slice]) -> bool:
@@ -205,9 +223,15 @@ def _single_images(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]
     if len(files) > 1 and group[0].image.modality in _TOMOGRAPHIC:
         if group[0].image.colour:
             raise UnsupportedImageError(f"{len(files)} colour slices: a volume holds one value per voxel")
-        raise NoGeometry(f"{len(files)} slices without position and orientation: their order in space is unknown")
+        raise NoGeometry(
+            f"{len(files)} slices without position and orientation: their order in space is unknown"
+        )
     parts = sorted(files.values(), key=lambda part: (part[0].image.number or 0, part[0].image.instance))
-    return [(part[0].image.instance, part) for part in parts], "image"
+    names: list[Hashable] = [part[0].image.instance for part in parts]
+    if len(set(names)) < len(names):  # one object several times, with other pixels or in other encodings
+        digests = [(part[0].image.syntax, read_pixel_digest(part[0].image)) for part in parts]
+        names = [(n, d, digests[:i].count(d)) for i, (n, d) in enumerate(zip(names, digests, strict=True))]
+    return list(zip(names, parts, strict=True)), "image"
 
 
 def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
@@ -220,12 +244,16 @@ def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], st
             parts = _parts(group, places, labels, complete)
             if parts:
                 return parts, "+".join(names)
+    for name in CLOCKS:
+        visits = _visits(group, places, SPLITTERS.index(name))
+        if visits:
+            return visits, f"{name} at each position"
     blocks = _instance_blocks(group, places)
     if blocks:
         return blocks, "InstanceNumber"
     raise RepeatedPositions(
-        f"{len(group)} slices at {len(set(places))} positions, and no time, echo, acquisition or other tag tells "
-        "which belong together"
+        f"{len(group)} slices at {len(set(places))} positions, and no time, echo, acquisition or other tag "
+        "tells which belong together"
     )
 
 
@@ -273,6 +301,25 @@ def _in_order(label: Hashable) -> list[tuple[float, str]]:
     return keys
 
 
+def _visits(group: list[Slice], places: list[int], clock: int) -> list[tuple[Hashable, list[Slice]]] | None:
+    """First, second... visit to every position, where each was visited equally often at times of its own.
+
+    Triggered scans: the phases of one slice are not at quite the times of those of the next.
+    """
+    at_place: dict[int, list[tuple[float, Slice]]] = defaultdict(list)
+    for place, one in zip(places, group, strict=True):
+        try:
+            at_place[place].append((float(one.splitters[clock]), one))
+        except ValueError:
+            return None
+    count = len(next(iter(at_place.values())))
+    for visits in at_place.values():
+        if len(visits) != count or len({time for time, _ in visits}) < count:
+            return None
+        visits.sort(key=lambda visit: visit[0])
+    return [(("visit", n), [visits[n][1] for visits in at_place.values()]) for n in range(count)]
+
+
 def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashable, list[Slice]]] | None:
     """Runs of consecutive instance numbers that hold every position once: how scanners number time points.
 
@@ -291,7 +338,7 @@ def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashab
     return [(("block", n), [group[i] for i in run]) for n, run in enumerate(runs)]
 
 
-# ---------------------------------------------------------------------------------------------------------- a series
+# --------------------------------------------------------------------------------------------------- a series
 
 
 def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
@@ -306,7 +353,9 @@ def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
     else:
         slices = sorted(slices, key=lambda s: s.frame)
         if image.modality in _TOMOGRAPHIC and len(slices) > 1 and not image.colour:
-            raise NoGeometry(f"{len(slices)} frames without position and orientation: their order in space is unknown")
+            raise NoGeometry(
+                f"{len(slices)} frames without position and orientation: their order in space is unknown"
+            )
         axes = "tyxc" if image.colour else "tyx" if len(slices) > 1 else "zyx"
         affine, geometry = _geometry.flat_affine(first), "pixel spacing" if first.spacing else "none"
     shape: tuple[int, ...] = (len(slices), image.rows, image.columns)
@@ -314,15 +363,27 @@ def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
         shape += (3,)
     _check_one_decoding(slices)
     meta = {
-        "series": key, "patient": image.patient, "patient_from": image.patient_from, "study": image.study,
-        "modality": image.modality, "n_slices": len(slices), "axes": axes, "geometry": geometry,
-        "photometric": image.photometric, "transfer_syntax": image.syntax if image.syntax.replace(".", "").isdigit() else "",
-        **split, **dict(image.facts),
-    }  # fmt: skip
+        "series": key,
+        "patient": image.patient,
+        "patient_from": image.patient_from,
+        "study": image.study,
+        "modality": image.modality,
+        "n_slices": len(slices),
+        "axes": axes,
+        "geometry": geometry,
+        "photometric": image.photometric,
+        "transfer_syntax": image.syntax if image.known_syntax else "",
+        **split,
+        **dict(image.facts),
+    }
     paths = tuple(dict.fromkeys(s.image.path for s in slices))
-    return Series(key, image.modality, paths, shape, axes, affine, image.patient, image.study, meta, tuple(slices))
+    return Series(
+        key, image.modality, paths, shape, axes, affine, image.patient, image.study, meta, tuple(slices)
+    )
 
 
 def _check_one_decoding(slices: list[Slice]) -> None:
     if len({s.image.units for s in slices}) > 1:
-        raise MixedGeometry(f"the slices have values in several units: {sorted({s.image.units for s in slices})}")
+        raise MixedGeometry(
+            f"the slices have values in several units: {sorted({s.image.units for s in slices})}"
+        )
