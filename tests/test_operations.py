@@ -19,11 +19,11 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
-from helpers import DTYPES, layouts, random_array, same
 
 import fastmed
 from fastmed._engine import isa
 from fastmed._engine.operation import OPERATIONS
+from helpers import DTYPES, layouts, random_array, same
 
 for _module in ("filters", "edges", "contours"):
     importlib.import_module(f"fastmed.{_module}")
@@ -99,7 +99,8 @@ def test_thread_count_does_not_matter(name, dtype):
 @pytest.mark.parametrize("dtype", "?Bhfd")
 @pytest.mark.parametrize("split", ["whole", "even", "odd", "ones"])
 def test_dask_equals_numpy(name, dtype, split):
-    image = image_for(name, dtype=dtype, shape=(13, 11, 7)[: OPERATIONS[name].ndim or 3])
+    shape = (4, 3, 5) if split == "ones" else (13, 11, 7)
+    image = image_for(name, dtype=dtype, shape=shape[: OPERATIONS[name].ndim or 3])
     sizes = {"whole": image.shape, "even": (4,) * image.ndim, "odd": (5, 2, 3)[: image.ndim], "ones": (1,) * image.ndim}
     chunked = da.from_array(image, chunks=sizes[split])
     modes = ["reflect", "wrap", "constant"] if "mode" in OPERATIONS[name].signature.parameters else [None]
@@ -124,7 +125,8 @@ def test_builds_and_twins_agree(name, dtype):
                 results[level or backend] = np.array(str(error))
     wanted = results.pop("numba")
     for level, found in results.items():
-        assert same(found, wanted, scale_of(image)) if wanted.dtype.kind != "U" else str(found) == str(wanted), level
+        refused = isinstance(wanted, np.ndarray) and wanted.dtype.kind == "U"
+        assert str(found) == str(wanted) if refused else same(found, wanted, scale_of(image)), level
     assert results, "no C++ build is installed"
 
 
@@ -150,6 +152,10 @@ def test_every_kind_of_array(name):
 def test_a_volume_gives_a_volume(name):
     image = image_for(name, dtype="h")
     affine = np.diag([2.0, 3, 4, 1])
+    if image.ndim == 2:
+        with pytest.raises(ValueError, match="3"):
+            call(name, fastmed.Volume(image[None], affine))
+        return
     volume = fastmed.Volume(image, affine)
     result, wanted = call(name, volume), call(name, image)
     if isinstance(wanted, np.ndarray):

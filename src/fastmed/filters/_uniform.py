@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axes, as_mode, as_output, as_size, check_origin, halo_of, per_axis, run
+from .._engine.arrays import (
+    as_array,
+    as_axes,
+    as_mode,
+    as_output,
+    as_size,
+    check_origin,
+    halo_of,
+    per_axis,
+    run,
+)
 from .._engine.operation import kernel, operation
 
 
