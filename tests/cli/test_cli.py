@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pydicom
+import pydicom.data
 import pytest
 from typer.testing import CliRunner
 
@@ -106,9 +108,7 @@ def _one_line(result, code, *words):
     assert "Traceback" not in result.output and result.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "command", [["extract", "{}", "-o", "{}/out"], ["report", "{}"], ["demo", "--archive", "{}"]]
-)
+@pytest.mark.parametrize("command", [["extract", "{}", "-o", "{}/out"], ["report", "{}"], ["demo", "--archive", "{}"]])
 def test_a_folder_that_is_missing(tmp_path, command):
     _one_line(run(*(c.replace("{}", str(tmp_path / "gone")) for c in command)), 2, "gone", "does not exist")
     assert not (tmp_path / "gone").exists()
@@ -193,9 +193,7 @@ def test_report_on_a_broken_evaluation(table):
 
 def test_labels_without_a_key(table, tmp_path):
     (tmp_path / "l.csv").write_text("name,grade\nx,1\n")
-    _one_line(
-        run("train", table, "--label", "grade", "--labels", tmp_path / "l.csv"), 2, "series, study, patient"
-    )
+    _one_line(run("train", table, "--label", "grade", "--labels", tmp_path / "l.csv"), 2, "series, study, patient")
 
 
 # --- what the commands do
@@ -223,9 +221,7 @@ def test_the_same_archive_gives_the_same_tables(archive, extracted, tmp_path):
 
 
 def test_tiles_give_more_rows(archive, tmp_path):
-    document = json.loads(
-        run("extract", archive, "-o", tmp_path, "--workers", 1, "--tiles", 32, "--json").stdout
-    )
+    document = json.loads(run("extract", archive, "-o", tmp_path, "--workers", 1, "--tiles", 32, "--json").stdout)
     assert document["n_rows"] > document["n_series"]
 
 
@@ -244,17 +240,13 @@ def test_train_json_equals_the_file(table):
 
 
 def test_labels_from_another_file(table, tmp_path):
-    (tmp_path / "l.csv").write_text(
-        "patient,grade\n" + "".join(f"p{i},{'hi' if i % 2 else 'lo'}\n" for i in range(24))
-    )
+    (tmp_path / "l.csv").write_text("patient,grade\n" + "".join(f"p{i},{'hi' if i % 2 else 'lo'}\n" for i in range(24)))
     result = run("train", table, "--label", "grade", "--labels", tmp_path / "l.csv", "--folds", 3, "--json")
     assert json.loads(result.stdout)["classes"] == ["hi", "lo"]
 
 
 def test_report_shows_table_failures_and_slices(archive, extracted, tmp_path):
-    document = json.loads(
-        run("report", extracted, "-o", tmp_path / "r.html", "--archive", archive, "--json").stdout
-    )
+    document = json.loads(run("report", extracted, "-o", tmp_path / "r.html", "--archive", archive, "--json").stdout)
     assert document == {
         "report": str(tmp_path / "r.html"),
         "rows": 6,
@@ -353,9 +345,7 @@ def test_the_demo_makes_the_same_table_twice(demo, tmp_path, monkeypatch):
     run("demo", "--quick", "--out", tmp_path / "again")
     for name in ("features.parquet", "failures.parquet", "labels.csv", "evaluation.json", "model.npz"):
         first, second = demo[0] / "features" / name, tmp_path / "again" / "features" / name
-        assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest(), (
-            name
-        )
+        assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest(), name
 
 
 def test_the_labels_of_the_demo_fit_its_table(demo):
@@ -366,8 +356,18 @@ def test_the_labels_of_the_demo_fit_its_table(demo):
 
 
 def test_the_demo_on_own_data_goes_on_without_a_model(archive, tmp_path):
-    result = run("demo", "--archive", archive, "--out", tmp_path, "--quick")
+    result = run("demo", "--archive", archive, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "No model: " in result.stderr and "synthetic" not in result.stderr
     page = (tmp_path / "report.html").read_text()
     assert "Synthetic archive." not in page and "damaged" not in page and "No model: " in page
+
+
+def test_the_demo_takes_a_folder_that_mixes_series(tmp_path):
+    """The folders of real archives are not one series each."""
+    (tmp_path / "in").mkdir()
+    for name in ("CT_small.dcm", "MR_small.dcm", "rtdose.dcm"):
+        shutil.copy(pydicom.data.get_testdata_file(name, download=False), tmp_path / "in" / name)
+    result = run("demo", "--archive", tmp_path / "in", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "report.html").is_file()

@@ -31,9 +31,7 @@ app = typer.Typer(
     help="Medical images from archive to model: DICOM files become a feature table, a model and a report.",
 )
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 
 
 def _version(wanted: bool) -> None:
@@ -53,9 +51,7 @@ def _root(
     pass
 
 
-@app.command(
-    epilog="Exit codes: 0 no problems; 1 a problem was found (each is named under *problems*); 2 wrong usage."
-)
+@app.command(epilog="Exit codes: 0 no problems; 1 a problem was found (each is named under *problems*); 2 wrong usage.")
 @command
 def doctor(as_json: JsonOption = False) -> None:
     """Tell what this installation can do: kernel builds, processor, threads, DICOM codecs, versions.
@@ -77,9 +73,7 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(BUG)
 
 
-ArchiveArgument = Annotated[
-    Path, typer.Argument(metavar="ARCHIVE", help="Folder of DICOM files, searched to its end.")
-]
+ArchiveArgument = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of DICOM files, searched to its end.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", "-w", min=0, help="Processes; 0 takes as many as there are usable cores.")
 ]
@@ -97,15 +91,11 @@ def _workers(wanted: int) -> int:
 @command
 def extract(
     archive: ArchiveArgument,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")],
     workers: WorkersOption = 0,
     tiles: Annotated[
         int | None,
-        typer.Option(
-            min=8, help="A row for each square tile of this many pixels instead of one for each series."
-        ),
+        typer.Option(min=8, help="A row for each square tile of this many pixels instead of one for each series."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -149,9 +139,7 @@ def train(
     ] = "patient",
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="CSV or Parquet file with the label, by the hashes in its column series, study or patient."
-        ),
+        typer.Option(help="CSV or Parquet file with the label, by the hashes in its column series, study or patient."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the results; by default that of the table.")
@@ -197,9 +185,7 @@ def report(
     ] = None,
     archive: Annotated[
         Path | None,
-        typer.Option(
-            help="Draw slices of this archive with their contours. Without it no pixel leaves the archive."
-        ),
+        typer.Option(help="Draw slices of this archive with their contours. Without it no pixel leaves the archive."),
     ] = None,
     title: Annotated[str, typer.Option(help="Headline of the report.")] = "fastmed report",
     as_json: JsonOption = False,
@@ -246,9 +232,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("fastmed-demo"),
     label: Annotated[
         str | None,
-        typer.Option(
-            help="Column to predict; by default the synthetic truth, or the modality of your series."
-        ),
+        typer.Option(help="Column to predict; by default the synthetic truth, or the modality of your series."),
     ] = None,
     group: Annotated[
         str, typer.Option(help="Column whose values are never split between training and test.")

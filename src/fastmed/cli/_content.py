@@ -135,9 +135,7 @@ def outcome_of(evaluation: Mapping[str, Any]) -> Outcome:
     )
 
 
-def slices(
-    series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limit: int = SLICES
-) -> list[Picture]:
+def slices(series: Sequence[Any], captions: Mapping[str, tuple[str, bool]], limit: int = SLICES) -> list[Picture]:
     """The middle slice of some series, with the borders that the contour features are taken from.
 
     Parameters
@@ -182,9 +180,7 @@ def _slice(series: Any, caption: str, marked: bool) -> Picture:
     volume = read_series(series)
     middle = volume.shape[0] // 2
     mask = foreground(volume, middle)
-    outlines = (
-        borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
-    )
+    outlines = borders(trace_contours(mask.astype(np.uint8), mode="ccomp", method="none")) if mask.any() else []
     outlines = sorted(outlines, key=len, reverse=True)[:BORDERS]
     _, dy, dx = volume.spacing
     title = f"{series.modality} {series.key[:8]}"
@@ -209,11 +205,7 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
     label = named(rows[0]["label"])
     if len(rows) > 1:
         return f"{label}: {right} of {len(rows)} tiles right", 2 * right <= len(rows)
-    return (
-        (f"{label}, predicted so", False)
-        if right
-        else (f"{label}, predicted {named(rows[0]['predicted'])}", True)
-    )
+    return (f"{label}, predicted so", False) if right else (f"{label}, predicted {named(rows[0]['predicted'])}", True)
 
 
 def slices_of(out: Path, index: Any) -> list[Picture]:
@@ -221,6 +213,4 @@ def slices_of(out: Path, index: Any) -> list[Picture]:
     know."""
     from ..learn import read_table
 
-    return slices(
-        index.series, captions_of(read_table(out / TABLE, ["series"]), read_evaluation(out / EVALUATION))
-    )
+    return slices(index.series, captions_of(read_table(out / TABLE, ["series"]), read_evaluation(out / EVALUATION)))

@@ -9,9 +9,7 @@ import platform
 import warnings
 from typing import Any
 
-DEPENDENCIES = (
-    "numpy scipy numba scikit-learn pydicom dask distributed pyarrow pandas jinja2 rich typer threadpoolctl"
-)
+DEPENDENCIES = "numpy scipy numba scikit-learn pydicom dask distributed pyarrow pandas jinja2 rich typer threadpoolctl"
 EXTRAS = "nibabel pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg pylibjpeg-rle pyjpegls Pillow"
 PEERS = "scikit-image opencv-python opencv-python-headless SimpleITK dask-image"
 
@@ -64,9 +62,7 @@ def _version(name: str) -> str | None:
 def _versions(names: str, problems: list[str] | None = None) -> dict[str, str | None]:
     found = {name: _version(name) for name in names.split()}
     if problems is not None:
-        problems += [
-            f"{name} is needed and not installed" for name, version in found.items() if version is None
-        ]
+        problems += [f"{name} is needed and not installed" for name, version in found.items() if version is None]
     return found
 
 
@@ -91,13 +87,9 @@ def _kernels(problems: list[str]) -> dict[str, Any]:
         why = (
             "FASTMED_BACKEND=numba asks for it"
             if os.environ.get("FASTMED_BACKEND")
-            else (
-                "no C++ build for this processor is installed: install a C++17 compiler and reinstall fastmed"
-            )
+            else ("no C++ build for this processor is installed: install a C++17 compiler and reinstall fastmed")
         )
-        problems.append(
-            f"fastmed runs on the Numba twins, which are several times slower than the C++ kernels; {why}"
-        )
+        problems.append(f"fastmed runs on the Numba twins, which are several times slower than the C++ kernels; {why}")
     if result["backend"] and (pixels := _broken_pixel_path()):
         problems.append(pixels)
     return result
@@ -171,9 +163,7 @@ def _codecs() -> list[dict[str, Any]]:
     known = {d.UID: d for d in vars(decoders).values() if isinstance(d, Decoder)}
     for uid, decoder in sorted(known.items()):
         here = ["pydicom (native)"] if not uid.is_encapsulated else sorted(decoder.available_plugins)
-        missing = (
-            [] if here else sorted(m for m in map(_one_line, decoder.missing_dependencies) if _advised(m))
-        )
+        missing = [] if here else sorted(m for m in map(_one_line, decoder.missing_dependencies) if _advised(m))
         rows.append({"uid": str(uid), "name": uid.name, "decoders": here, "missing": missing})
     return rows
 

@@ -42,15 +42,12 @@ def join_labels(table: pd.DataFrame, path: str | Path, label: str) -> pd.DataFra
     key = next((k for k in KEYS if k in labels.columns and k in table.columns), None)
     if key is None:
         raise TableError(
-            f"{path} has the columns {', '.join(map(str, labels.columns))}; wanted is one of "
-            f"{', '.join(KEYS)}"
+            f"{path} has the columns {', '.join(map(str, labels.columns))}; wanted is one of {', '.join(KEYS)}"
         )
     pairs = labels[[key, label]].drop_duplicates()
     if pairs[key].duplicated().any():
         raise TableError(f"{path} gives different values of {label!r} to the same {key}")
     joined = table[key].map(pairs.set_index(key)[label])
     if joined.isna().all():
-        raise TableError(
-            f"no {key} of {path} is in the feature table; its hashes are wanted, not identifiers in clear"
-        )
+        raise TableError(f"no {key} of {path} is in the feature table; its hashes are wanted, not identifiers in clear")
     return table.assign(**{label: joined})
