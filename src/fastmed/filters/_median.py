@@ -111,7 +111,8 @@ def median_filter(
     Raises
     ------
     RuntimeError
-        Neither `size` nor `footprint`, a size below 1, a footprint without elements, unknown mode, a sequence of modes, wrong shape of `output`.
+        Neither `size` nor `footprint`, a size below 1, a footprint without elements, unknown mode, a sequence of
+        modes, wrong shape of `output`.
     TypeError
         Complex or other unsupported dtype.
     ValueError
