@@ -22,7 +22,7 @@ def test_every_step_agrees_with_its_peers():
 def test_a_difference_is_told():
     theirs = np.array([0.0, 10.0])
     assert _race.same(theirs, theirs) == "equal"
-    assert _race.same(theirs + [0, 0.1], theirs) == "within 1e-02 of the range"
+    assert _race.same([*theirs, 0, 0.1], theirs) == "within 1e-02 of the range"
     assert _race.same(theirs[:1], theirs).startswith("shapes differ")
 
 
