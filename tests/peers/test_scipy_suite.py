@@ -26,7 +26,7 @@ DIFFERENT = {
 }
 
 #: At least these many must have run: a selection that finds nothing would pass silently.
-AT_LEAST = 2000
+AT_LEAST = 500
 
 
 def _outcomes(folder: Path, *arguments: str) -> dict[str, list[str]]:

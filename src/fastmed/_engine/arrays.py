@@ -75,6 +75,8 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
     except TypeError:
         raise TypeError(f"output must be a NumPy array or a dtype, found {output!r}") from None
     if complex_result and dtype.kind != "c":
+        if isinstance(output, str):  # SciPy promotes classes and dtypes, and refuses names
+            raise RuntimeError(f"output must have complex dtype, found {output!r}")
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         dtype = np.promote_types(dtype, np.complex64)
     _check_output_dtype(dtype)
