@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import scipy.ndimage
-from helpers import layouts, random_array, same
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import fastmed
+from helpers import layouts, random_array, same
 
 MODES = ["reflect", "mirror", "nearest", "wrap", "constant", "grid-wrap", "grid-mirror", "grid-constant"]
 REAL = "?bBhHiIqQfd"

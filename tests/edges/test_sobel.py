@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from against_scipy import CVALS, MODES, REAL, WRITABLE, compare, examples, images, one_or_each, refused_alike
 from hypothesis import given
 from hypothesis import strategies as st
 
+from against_scipy import CVALS, MODES, REAL, WRITABLE, compare, examples, images, one_or_each, refused_alike
 from fastmed import sobel
 
 IMAGE = np.arange(12.0).reshape(3, 4)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
-from against_scipy import CVALS, MODES, REAL, WRITABLE, compare, examples, images, one_or_each, refused_alike, some_axes
-from helpers import same
 from hypothesis import given
 from hypothesis import strategies as st
 
+from against_scipy import (
+    CVALS,
+    MODES,
+    REAL,
+    WRITABLE,
+    compare,
+    examples,
+    images,
+    one_or_each,
+    refused_alike,
+    some_axes,
+)
 from fastmed import gaussian_filter
+from helpers import same
 
 SIGMAS = st.sampled_from([0, 0.3, 0.7, 1, 2.5])
 IMAGE = np.arange(12.0).reshape(3, 4)

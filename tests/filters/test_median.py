@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
 from against_scipy import (
     CVALS,
     MODES,
@@ -22,9 +25,6 @@ from against_scipy import (
     some_axes,
     windows,
 )
-from hypothesis import assume, given
-from hypothesis import strategies as st
-
 from fastmed import median_filter
 
 IMAGE = np.arange(12.0).reshape(3, 4)

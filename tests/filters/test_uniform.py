@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
+from hypothesis import given
+from hypothesis import strategies as st
+
 from against_scipy import (
     CVALS,
     MODES,
@@ -19,11 +22,8 @@ from against_scipy import (
     some_axes,
     windows,
 )
-from helpers import same
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fastmed import uniform_filter
+from helpers import same
 
 IMAGE = np.arange(12.0).reshape(3, 4)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 
@@ -18,7 +19,8 @@ from . import isa
 # Below this many elements per thread a second thread costs more than it brings (waking one was measured at ~10 us).
 WORTH_A_THREAD = 32_768
 
-_WORKER_PREFIXES = ("ThreadPoolExecutor-", "Dask-")
+# Dask's workers put their own name before theirs: "0-Dask-Default-Threads-4711-0".
+_WORKER = re.compile(r"ThreadPoolExecutor-|(.*-)?Dask-|.*\(worker\)$", re.DOTALL)
 
 _process_limit: int | None = None
 _here = threading.local()
@@ -99,8 +101,7 @@ def _openmp() -> int:
 
 
 def _inside_a_pool() -> bool:
-    name = threading.current_thread().name
-    return name.startswith(_WORKER_PREFIXES) or name.endswith("(worker)")
+    return _WORKER.match(threading.current_thread().name) is not None
 
 
 def _allowed() -> int:
