@@ -11,7 +11,7 @@ import scipy.ndimage
 
 import fastmed
 from fastmed import explain, gaussian_filter, median_filter, sobel, uniform_filter
-from fastmed._engine import isa
+from fastmed._engine import isa, threads
 from fastmed._engine.operation import OPERATIONS, operation
 
 IMAGE = np.random.default_rng(0).normal(size=(300, 400))
@@ -57,7 +57,8 @@ def test_the_halo_is_what_the_result_looks_at():
         assert reach[2] <= lowest[1] and highest[1] <= reach[3], function.__name__
 
 
-def test_threads_are_those_of_the_call():
+def test_threads_are_those_of_the_call(monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 1000)
     with fastmed.num_threads(3):
         assert explain(sobel, IMAGE).threads == 3
         assert explain(sobel, IMAGE[:9, :9]).threads == 1

@@ -76,6 +76,7 @@ def test_small_arrays_take_one_thread():
     with fastmed.num_threads(4):
         assert threads.budget(0) == threads.budget(2 * threads.WORTH_A_THREAD - 1) == 1
         assert threads.budget(2 * threads.WORTH_A_THREAD) == 2
+        assert threads.budget(threads.WORTH_A_THREAD // 4, 8) == 2, "much to do for each element"
         assert threads.budget(10**9) == 4
 
 
@@ -138,6 +139,8 @@ print(counts)
 
 FORK = """
 import os, numpy as np, fastmed
+from fastmed._engine import threads
+threads.WORTH_A_THREAD = 1000
 fastmed.set_num_threads(3)
 {before}
 pid = os.fork()

@@ -106,7 +106,7 @@ def gaussian_filter(
         Any shape; bool, integers, float16/32/64 or complex. It is not changed. A Dask array gives a Dask array, a
         `fastmed.Volume` a `fastmed.Volume`.
     sigma : float or sequence of float
-        Standard deviation in elements, one for all axes or one per axis. An axis where it is not above 0 is not filtered.
+        Standard deviation in elements, one for all axes or one per axis. An axis with 0 or less is not filtered.
     order : int or sequence of int, optional
         0 smooths; 1, 2, 3... take that derivative of the Gaussian.
     output : array or dtype, optional
@@ -166,7 +166,7 @@ def smooth(input, sigma, order=0, output=None, mode="reflect", cval=0.0, truncat
     def compute(source, target, cval):
         kernel("gaussian_filter", __name__)(
             source, [r[0] for r in rows], [r[4] for r in rows], weights.tolist(), [r[3] for r in rows],
-            float(cval), exact, target, threads.budget(source.size),
+            float(cval), exact, target, threads.budget(source.size, weights.size),
         )
 
     return run(compute, image, output, cval)

@@ -92,6 +92,7 @@ def uniform_filter(
     columns = [list(c) for c in zip(*rows, strict=True)]
 
     def compute(source, target, cval):
-        kernel("uniform_filter", __name__)(source, *columns, float(cval), target, threads.budget(source.size))
+        budget = threads.budget(source.size, sum(columns[1]))
+        kernel("uniform_filter", __name__)(source, *columns, float(cval), target, budget)
 
     return run(compute, image, output, cval)
