@@ -63,7 +63,8 @@ template <class A> void gradient_row(const A* __restrict up, const A* __restrict
 
 // Marks where the magnitude is at least `low` and no neighbour across the edge exceeds it. Those neighbours lie
 // between a pixel beside (above, where the gradient is steeper along i) and a diagonal one; `w` says where between.
-// All nine values are loaded before anything is chosen, so that the compiler sees no branch: 60 -> 12 ms for 2048^2.
+// All nine values are loaded before anything is chosen, so that the compiler sees no branch and
+// vectorises: gradients and marks of 2048^2 float64 took 81 ms with branches, 16 without (one thread, v4).
 template <class A> void mark_row(const A* __restrict up, const A* __restrict at, const A* __restrict down, const A* __restrict gi,
                                  const A* __restrict gj, int64_t n, A low, double high, uint8_t* __restrict marks) {
     for (int64_t x = 0; x < n; ++x) {
