@@ -138,8 +138,8 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     ----------
     mask : array_like, shape (rows, columns)
         bool, integers or floats; every value but 0 is foreground, infinities too. Foreground is connected
-        over edges and corners (8 neighbours), background over edges (4). What lies outside is background. It is
-        not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
+        over edges and corners (8 neighbours), background over edges (4). What lies outside is background. It
+        is not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
     mode : {'external', 'list', 'ccomp', 'tree'}, optional
         'external': only outlines that lie in no hole. 'list': all borders, without hierarchy. 'ccomp':
         outlines, and as their children their holes. 'tree': outlines, their holes, outlines in these holes...
