@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 
 import pytest
+
 from race import Settings
 from tables import rows_of, text_table
 

@@ -48,8 +48,8 @@ class Workload:
     """
 
     def __init__(
-        self, data: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: str, part: int = 0, headline: bool = False,
-        **arguments: Any,
+        self, data: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: str, part: int = 0,
+        headline: bool = False, **arguments: Any,
     ) -> None:
         self.data, self.shape, self.dtype = data, shape, dtype
         self.part, self.headline, self.arguments = part, headline, arguments
@@ -213,7 +213,8 @@ def _difference(ours: Any, theirs: Any, peer: Peer, image: np.ndarray, agree: An
     largest = float(np.abs(found[inside] * peer.scale - wanted[inside].astype(np.float64)).max(initial=0.0))
     if peer.why and largest <= peer.tolerance:
         return ""
-    return f"dtype {found.dtype} and {wanted.dtype}, largest difference {largest:g}, allowed {peer.tolerance or 'law 2'}"
+    allowed = f"allowed {peer.tolerance:g}" if peer.why else "allowed by law 2 is less"
+    return f"dtype {found.dtype}, wanted {wanted.dtype}; largest difference {largest:g}, {allowed}"
 
 
 def _as_array(result: Any) -> Any:

@@ -57,12 +57,13 @@ def text_table(rows: list[Row]) -> list[str]:
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
              for line in cells]
-    return lines + [""] + _remarks(rows)
+    return [*lines, "", *_remarks(rows)]
 
 
 def markdown_table(rows: list[Row], names: list[str]) -> list[str]:
     """For the documents."""
-    lines = ["| workload | fastmed, ms | times a copy | " + " | ".join(names) + " |", "|---|--:|--:|" + "--:|" * len(names)]
+    titles = ["workload", "fastmed, ms", "times a copy", *names]
+    lines = ["| " + " | ".join(titles) + " |", "|---|" + "--:|" * (len(titles) - 1)]
     for row in rows:
         ratios = [_ratio(row["ratios"].get(n)) for n in names]
         lines.append(f"| {row['label']} | {_ms(row['ms'])} | {_inverse(row)} | " + " | ".join(ratios) + " |")
@@ -119,8 +120,12 @@ def readme_text(runs: list[Row], rows: list[Row]) -> str:
     """What stands between README's markers."""
     chosen = [row for row in rows if row["headline"]]
     lines = markdown_table(chosen, _peers(chosen))
-    return "\n".join([*lines, "", "A peer's column says how many times fastmed's time it takes. " + conditions(runs, rows),
-                      "All workloads: [docs/performance.md](docs/performance.md)."])
+    return "\n".join([
+        *lines,
+        "",
+        "A peer's column says how many times fastmed's time it takes. " + conditions(runs, rows),
+        "All workloads: [docs/performance.md](docs/performance.md).",
+    ])
 
 
 def performance_text(runs: list[Row], rows: list[Row]) -> str:
@@ -168,7 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
     runs = [json.loads(path.read_text()) for path in options.json]
     rows = [row for run in runs for row in rows_of(run["benchmarks"])]
     if not rows or any(row["small"] for row in rows):
-        print("tables: wanted is the JSON of races at full size, found " + ("small ones" if rows else "none"), file=sys.stderr)
+        found = "small ones" if rows else "none"
+        print(f"tables: wanted is the JSON of races at full size, found {found}", file=sys.stderr)
         return 1
     readme = options.root / "README.md"
     new = between_markers(readme.read_text(), readme_text(runs, rows))

@@ -1,10 +1,10 @@
 """trace_contours against OpenCV's findContours, and scikit-image's find_contours, which has lines and no hierarchy."""
 
 import numpy as np
-from data import blobs, disk, noise, speckles
-from race import Peer, Workload, race
 
+from data import blobs, disk, noise, speckles
 from fastmed import trace_contours
+from race import Peer, Workload, race
 
 
 def _opencv(mask, mode):

@@ -1,9 +1,8 @@
 """canny against scikit-image. OpenCV's and SimpleITK's have other gradients or smoothing: other edges, more or less."""
 
 from data import blobs, noise
-from race import CannotError, Peer, Workload, race
-
 from fastmed import canny
+from race import CannotError, Peer, Workload, race
 
 
 def _skimage(image):

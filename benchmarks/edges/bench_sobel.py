@@ -2,9 +2,8 @@
 
 from chunked import compute, halves
 from data import tissue
-from race import CannotError, Peer, Workload, race
-
 from fastmed import sobel
+from race import CannotError, Peer, Workload, race
 
 
 def _scipy(image, **arguments):

@@ -4,11 +4,11 @@ SciPy takes tens of seconds for a volume; so 32 of its slices are timed unless -
 """
 
 import numpy as np
+
 from chunked import compute, halves
 from data import tissue
-from race import CannotError, Peer, Workload, race
-
 from fastmed import median_filter
+from race import CannotError, Peer, Workload, race
 
 
 def _scipy(image, size):

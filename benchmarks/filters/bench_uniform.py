@@ -2,9 +2,8 @@
 
 from chunked import compute, halves
 from data import tissue
-from race import CannotError, Peer, Workload, race
-
 from fastmed import uniform_filter
+from race import CannotError, Peer, Workload, race
 
 
 def _scipy(image, size):
