@@ -19,11 +19,11 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
-from helpers import DTYPES, layouts, random_array, same
 
 import fastmed
 from fastmed._engine import isa
 from fastmed._engine.operation import OPERATIONS
+from helpers import DTYPES, layouts, random_array, same
 
 for _module in ("filters", "edges", "contours"):
     importlib.import_module(f"fastmed.{_module}")

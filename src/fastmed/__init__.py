@@ -21,7 +21,7 @@ _STAGES: dict[str, str] = {
     "._engine.operation": "explain",
     "._engine.threads": "get_num_threads num_threads set_num_threads",
 }
-_MODULES = "archive cli contours edges errors features filters jobs learn ndimage report volume".split()
+_MODULES = "archive cli contours demo edges errors features filters jobs learn ndimage report volume".split()  # noqa: SIM905
 _WHERE = {name: module for module, names in _STAGES.items() for name in names.split()}
 
 __all__ = sorted([*_WHERE, *_MODULES, "__version__"])

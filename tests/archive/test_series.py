@@ -288,6 +288,16 @@ def test_numbers_that_are_none(tmp_path, name):
         read(truth.write(tmp_path))
 
 
+def test_units(tmp_path):
+    truth = Truth(ramp(), sop_class=PT, modality="PT")
+    for ds in truth.datasets[2:]:
+        ds.Units = "BQML"
+    assert read(truth.write(tmp_path / "some")).units == ""
+    truth.datasets[0].Units = "GML"
+    with pytest.raises(errors.SeriesError, match="several units"):
+        read(truth.write(tmp_path / "two"))
+
+
 def test_localizer_in_the_series(tmp_path):
     truth = Truth(ramp((8, 6, 6)))
     scout = Truth(ramp((1, 6, 6), seed=5), orientation=CORONAL, uid=truth.uid).datasets[0]

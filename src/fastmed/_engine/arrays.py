@@ -189,7 +189,8 @@ def as_mode(mode: Any) -> int:
     try:
         return MODES[mode]
     except (KeyError, TypeError):
-        raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {', '.join(MODES)}") from None
+        known = ", ".join(MODES)
+        raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {known}") from None
 
 
 def as_size(size: Any, name: str = "size") -> int:
@@ -213,7 +214,9 @@ def check_origin(origin: int, size: int) -> int:
     return value
 
 
-def halo_of(ndim: int, axes: Sequence[int], sizes: Sequence[int], origins: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def halo_of(
+    ndim: int, axes: Sequence[int], sizes: Sequence[int], origins: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
     """Halo of windows of `sizes`, shifted by `origins`, along `axes` of an array of `ndim` axes."""
     halo = [(0, 0)] * ndim
     for axis, size, origin in zip(axes, sizes, origins, strict=True):

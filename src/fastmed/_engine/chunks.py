@@ -108,7 +108,7 @@ def map_with_halo(
     cuts = [_cuts(chunks[a], halo[a], a in wrap) for a in range(image.ndim)]
     pieces = [_pieces(source.chunks[a], cuts[a]) for a in range(image.ndim)]
     key = f"{name}-{tokenize(function, image.name, tuple(halo), tuple(sorted(wrap)), str(dtype), arguments)}"
-    graph = {
+    graph: dict[Any, Any] = {
         (key, *index): _task(function, arguments, source.name, index, cuts, pieces)
         for index in itertools.product(*(range(len(c)) for c in chunks))
     }

@@ -20,9 +20,9 @@ from ..errors import BackendError, FastmedWarning
 # Best first, with what the processor must have (the x86-64 psABI levels). To add an instruction set: one line here,
 # one in setup.py.
 LEVELS: dict[str, frozenset[str]] = {
-    "v4": frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split()),
-    "v3": frozenset("avx avx2 bmi1 bmi2 f16c fma movbe".split()),
-    "v2": frozenset("sse3 ssse3 sse41 sse42 popcnt".split()),
+    "v4": frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
+    "v3": frozenset(["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]),
+    "v2": frozenset(["sse3", "ssse3", "sse41", "sse42", "popcnt"]),
     "base": frozenset(),
 }
 
@@ -39,7 +39,7 @@ def cpu_features() -> frozenset[str]:
     try:
         from numpy._core._multiarray_umath import __cpu_features__ as found
     except ImportError:  # NumPy 1.26
-        from numpy.core._multiarray_umath import (  # type: ignore[import-not-found,no-redef]
+        from numpy.core._multiarray_umath import (  # type: ignore[no-redef]
             __cpu_features__ as found,
         )
     names = {name.lower() for name, there in found.items() if there}

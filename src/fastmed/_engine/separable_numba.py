@@ -111,7 +111,8 @@ def one_pass(source, target, axis, length, before, weights, mode, cval):
     source, target = (np.atleast_2d(np.moveaxis(as_bytes(a), axis, -1)) for a in (source, target))
     for rows in _blocks(source.shape):
         values = np.array(source[rows], np.float64, order="C")
-        _lines(values.reshape(-1, values.shape[-1]), length, before, weights, _symmetry(weights), mode, float(cval), running)
+        lines = values.reshape(-1, values.shape[-1])
+        _lines(lines, length, before, weights, _symmetry(weights), mode, float(cval), running)
         target[rows] = cast_like_c(values, target.dtype)
 
 

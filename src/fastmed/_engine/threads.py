@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 from . import isa
 
-# Below this many elements per thread a second thread costs more than it brings (waking one was measured at ~10 us).
-WORTH_A_THREAD = 32_768
+# Operations on elements below which one more thread costs more than it brings: waking one takes ~10 us on an idle
+# machine, but on a busy one the others wait for it (a 0.25 ms Sobel of 512x512 was seen to take 20 ms on two).
+WORTH_A_THREAD = 1 << 20
 
 _WORKER_PREFIXES = ("ThreadPoolExecutor-", "Dask-")
 
@@ -115,12 +116,13 @@ def _allowed() -> int:
     return min(wanted, openmp) if lowered else wanted
 
 
-def budget(elements: int) -> int:
-    """Threads for a kernel that touches `elements` elements."""
+def budget(elements: int, per_element: int = 1) -> int:
+    """Threads for a kernel that does about `per_element` operations on each of `elements` elements."""
     global _pool_ran
-    if elements < 2 * WORTH_A_THREAD:
+    work = elements * per_element
+    if work < 2 * WORTH_A_THREAD:
         return 1
-    n = min(_allowed(), elements // WORTH_A_THREAD)
+    n = min(_allowed(), work // WORTH_A_THREAD)
     if n > 1:
         _pool_ran = True
     return n

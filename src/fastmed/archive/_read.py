@@ -57,8 +57,7 @@ def read_series(series: Series, *, dtype: Any = "auto") -> Volume:
                 f"dtype {candidates[-1]} cannot hold the values of this series; ask for 'auto' or 'float32'"
             )
     meta = {**series.meta, "stored_bits": max(s.image.stored for s in series.slices)}
-    units = series.slices[0].image.units
-    return Volume(array, series.affine, modality=series.modality, units=units, meta=meta)
+    return Volume(array, series.affine, modality=series.modality, units=meta.pop("units"), meta=meta)
 
 
 def _load(series: Series, array: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MixedGeometry, NoGeometry, RepeatedPositions, SeriesError, UnsupportedImageError
+from ..errors import NoGeometry, RepeatedPositions, SeriesError, UnsupportedImageError
 from . import _geometry
 from ._header import SPLITTERS, Slice, read_pixel_digest
 
@@ -361,13 +361,13 @@ def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
     shape: tuple[int, ...] = (len(slices), image.rows, image.columns)
     if image.colour:
         shape += (3,)
-    _check_one_decoding(slices)
     meta = {
         "series": key,
         "patient": image.patient,
         "patient_from": image.patient_from,
         "study": image.study,
         "modality": image.modality,
+        "units": _units(slices),
         "n_slices": len(slices),
         "axes": axes,
         "geometry": geometry,
@@ -382,8 +382,9 @@ def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
     )
 
 
-def _check_one_decoding(slices: list[Slice]) -> None:
-    if len({s.image.units for s in slices}) > 1:
-        raise MixedGeometry(
-            f"the slices have values in several units: {sorted({s.image.units for s in slices})}"
-        )
+def _units(slices: list[Slice]) -> str:
+    """The unit that all slices name; empty where some name none."""
+    found = {s.image.units for s in slices}
+    if len(found - {""}) > 1:
+        raise SeriesError(f"the slices have values in several units: {', '.join(sorted(found))}")
+    return found.pop() if len(found) == 1 else ""

@@ -20,8 +20,8 @@ MODES = {"external": 0, "list": 1, "ccomp": 2, "tree": 3}
 #: Which points of a border are kept: whether straight runs become their two ends.
 METHODS = {"simple": True, "none": False}
 
-# Only packing to bits is shared over threads; 256 elements cost what one costs elsewhere (0.2 ms for 2048^2).
-ELEMENTS_PER_COST = 256
+# Only packing to bits is shared over threads; 8 elements cost one operation (0.2 ms for 2048^2).
+ELEMENTS_PER_COST = 8
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,7 +113,7 @@ class _Gradients:
         kernel("canny", __name__)(
             self.image, self.mask, [r[0] for r in self.rows], [r[4] for r in self.rows], self.weights,
             [r[3] for r in self.rows], self.cval, self.bleed, stage, low, high, output,
-            threads.budget(output.size),
+            threads.budget(output.size, 32),
         )
         return output
 

@@ -11,7 +11,7 @@ from .._engine import threads
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
-__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "otsu_threshold"]
+__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "foreground", "otsu_threshold"]
 
 #: Raised with every change of a value: rows that an older version computed are then computed anew.
 FEATURES_VERSION = 1
@@ -145,3 +145,34 @@ def _measure(
         with threads.num_threads(1):
             found = [one(index) for index in range(len(image.stack))]
     return [e for e, _ in found if e is not None], [s for _, s in found if s is not None]
+
+
+def foreground(volume: Any, index: int, *, spacing: Any = None) -> np.ndarray:
+    """The region of one plane that :func:`extract_features` measures when it is given no mask.
+
+    Parameters
+    ----------
+    volume, spacing
+        As in :func:`extract_features`.
+    index : int
+        Which plane.
+
+    Returns
+    -------
+    array of bool, shape (y, x)
+        What exceeds Otsu's threshold of the whole volume after smoothing; nothing where the volume is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.zeros((40, 40)); image[10:30, 10:30] = 100
+    >>> int(foreground(image, 0, spacing=(0.5, 0.5)).sum())
+    388
+    """
+    image = planes(volume, None, spacing)
+    values = image.values()
+    low, high = _range(values, _firstorder.percentiles(values))
+    if not (low < high and np.isfinite(high - low)):
+        return np.zeros(image.stack.shape[1:], bool)
+    smoothed, finite = image.smoothed(index, low, high)
+    return (smoothed > _threshold(values, low, high)) & finite

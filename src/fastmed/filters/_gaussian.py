@@ -143,7 +143,7 @@ def smooth(input, sigma, order=0, output=None, mode="reflect", cval=0.0, truncat
     def compute(source, target, cval):
         kernel("gaussian_filter", __name__)(
             source, [r[0] for r in rows], [r[4] for r in rows], weights.tolist(), [r[3] for r in rows],
-            float(cval), exact, target, threads.budget(source.size),
+            float(cval), exact, target, threads.budget(source.size, weights.size),
         )
 
     return run(compute, image, output, cval)

@@ -111,7 +111,8 @@ def median_filter(
     Raises
     ------
     RuntimeError
-        Neither `size` nor `footprint`, a size below 1, a footprint without elements, unknown mode, a sequence of modes, wrong shape of `output`.
+        Neither `size` nor `footprint`, a size below 1, a footprint without elements, unknown mode, a sequence of
+        modes, wrong shape of `output`.
     TypeError
         Complex or other unsupported dtype.
     ValueError
@@ -147,7 +148,7 @@ def median_filter(
         work = source if plain else source.astype(np.float64)
         result = target if target.dtype == work.dtype else np.empty(work.shape, work.dtype)
         kernel("median_filter", __name__)(
-            work, footprint, origins, count // 2, code, float(cval), result, threads.budget(work.size)
+            work, footprint, origins, count // 2, code, float(cval), result, threads.budget(work.size, 2 * count)
         )
         if result is not target:
             _cast(result, target)

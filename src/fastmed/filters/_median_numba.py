@@ -49,5 +49,6 @@ def median_filter(input, footprint, origins, rank, mode, cval, output, threads):
     strides = np.append(np.cumprod(shape[::-1])[::-1][1:], 1).astype(np.int64)
     constant = cast_like_c(np.array(cval, np.float64), values.dtype).astype(wide)[()]
     out = np.empty(flat.size, wide)
-    _windows(flat, shape, strides, offsets, rank, mode, constant, wide.type(np.nan if wide.kind == "f" else 0), out)
+    not_a_number = np.array(np.nan if wide.kind == "f" else 0, wide)[()]
+    _windows(flat, shape, strides, offsets, rank, mode, constant, not_a_number, out)
     target[...] = out.reshape(target.shape).astype(target.dtype)

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axes, as_mode, as_output, as_size, check_origin, halo_of, per_axis, run
+from .._engine.arrays import (
+    as_array,
+    as_axes,
+    as_mode,
+    as_output,
+    as_size,
+    check_origin,
+    halo_of,
+    per_axis,
+    run,
+)
 from .._engine.operation import kernel, operation
 
 
@@ -90,6 +100,7 @@ def uniform_filter(
     columns = [list(c) for c in zip(*rows, strict=True)]
 
     def compute(source, target, cval):
-        kernel("uniform_filter", __name__)(source, *columns, float(cval), target, threads.budget(source.size))
+        budget = threads.budget(source.size, sum(columns[1]))
+        kernel("uniform_filter", __name__)(source, *columns, float(cval), target, budget)
 
     return run(compute, image, output, cval)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,8 @@ def train(
     fitted = _fit(data, everything, components, best)
     report(len(splits) + 1, steps, "chance level")
     result = _evaluate(data, decision, fold_of, splits, best, components, permutations, seed)
-    model = Model.from_pipeline(fitted, data.features, label)
+    # The pipeline is fitted on class numbers; the model answers with the labels themselves.
+    model = replace(Model.from_pipeline(fitted, data.features, label), classes=data.classes)
     report(steps, steps, "done")
     return Evaluation(
         label=label, group=group, seed=seed, folds=len(splits), components=components, features=data.features,

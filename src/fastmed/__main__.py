@@ -1,0 +1,6 @@
+"""``python -m fastmed``: the same as the ``fastmed`` script."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()
