@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS, COPY = "fastmed", "copy"
+#: Columns in this order; others follow.
+ORDER = ("scipy", "scikit-image", "OpenCV", "SimpleITK", "dask-image")
 BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
 
 Row = dict[str, Any]
@@ -71,7 +73,8 @@ def markdown_table(rows: list[Row], names: list[str]) -> list[str]:
 
 
 def _peers(rows: list[Row]) -> list[str]:
-    return list(dict.fromkeys(n for row in rows for n in row["ratios"] if n != COPY))
+    found = dict.fromkeys(n for row in rows for n in row["ratios"] if n != COPY)
+    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def _ms(value: float) -> str:
@@ -92,8 +95,9 @@ def _remarks(rows: list[Row]) -> list[str]:
     found: dict[str, list[str]] = {}
     for row in rows:
         operation = row["label"].partition(":")[0]
-        for name, text in [*row["notes"].items(), *((n, f"left out: {t}") for n, t in row["left_out"].items())]:
-            where = found.setdefault(f"{name}, {text}", [])
+        left_out = [f"{name} left out: {text}" for name, text in row["left_out"].items()]
+        for text in [*(f"{name} {text}" for name, text in row["notes"].items()), *left_out]:
+            where = found.setdefault(text, [])
             if operation not in where:
                 where.append(operation)
     return [f"{', '.join(where)}: {text}" for text, where in found.items()]
@@ -167,14 +171,18 @@ def between_markers(text: str, inside: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Write both documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", nargs="*", type=Path, default=[ROOT / ".benchmarks" / "race.json"], help="of races")
+    parser.add_argument("json", nargs="*", type=Path, default=[ROOT / ".benchmarks" / "race.json"],
+                        help="of races on one machine; of the same workload the last one counts")
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder of README.md and docs/")
     options = parser.parse_args(arguments)
     runs = [json.loads(path.read_text()) for path in options.json]
-    rows = [row for run in runs for row in rows_of(run["benchmarks"])]
+    rows = list({row["label"]: row for run in runs for row in rows_of(run["benchmarks"])}.values())
     if not rows or any(row["small"] for row in rows):
         found = "small ones" if rows else "none"
         print(f"tables: wanted is the JSON of races at full size, found {found}", file=sys.stderr)
+        return 1
+    if len({conditions([run], rows).partition(";")[0] for run in runs}) > 1:
+        print("tables: the races differ in processor or versions: run them again together", file=sys.stderr)
         return 1
     readme = options.root / "README.md"
     new = between_markers(readme.read_text(), readme_text(runs, rows))

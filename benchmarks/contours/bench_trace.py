@@ -33,7 +33,7 @@ def _agree(ours, theirs):
 
 PEERS = {
     "OpenCV": _opencv,
-    "scikit-image": Peer(_skimage, "lines between pixels (marching squares), no hierarchy; outcomes not compared"),
+    "scikit-image": Peer(_skimage, "gives lines between pixels and no hierarchy; outcomes not compared"),
 }
 WORKLOADS = [
     Workload(disk, (256, 256), "bool", mode="tree"),

@@ -25,7 +25,7 @@ def _opencv(image):
 
 PEERS = {
     "scikit-image": _skimage,
-    "OpenCV": Peer(_opencv, "GaussianBlur and Canny in integers, other edges; outcomes not compared"),
+    "OpenCV": Peer(_opencv, "runs GaussianBlur and Canny in integers and finds other edges; outcomes not compared"),
 }
 WORKLOADS = [
     Workload(blobs, (2048, 2048), "uint8", headline=True),

@@ -16,7 +16,7 @@ def _skimage(image, **arguments):
     import skimage.filters
 
     if image.dtype.kind != "f" or image.ndim != 2:
-        raise CannotError("not raced: integers become floats, 3-D has another scale")
+        raise CannotError("raced on 2-D floats only (integers become floats)")
     return lambda: skimage.filters.sobel(image, axis=1)
 
 
@@ -43,7 +43,7 @@ def _dask_image(image, **arguments):
 PEERS = {
     "scipy": _scipy,
     "scikit-image": Peer(_skimage, "divides by 4", tolerance=0.005, scale=4.0),
-    "OpenCV": Peer(_opencv, "float32 sums in another order", tolerance=0.005),
+    "OpenCV": Peer(_opencv, "sums float32 in another order", tolerance=0.005),
     "dask-image": _dask_image,
 }
 WORKLOADS = [

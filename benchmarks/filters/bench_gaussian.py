@@ -47,7 +47,7 @@ PEERS = {
     "scipy": _scipy,
     "scikit-image": _skimage,
     "OpenCV": Peer(_opencv, "rounds integers where SciPy cuts, after each axis (up to 2 levels apart)", tolerance=2.01),
-    "SimpleITK": Peer(_simpleitk, "a recursive approximation with other borders, in float32; outcomes not compared"),
+    "SimpleITK": Peer(_simpleitk, "runs a recursive approximation with other borders; outcomes not compared"),
     "dask-image": _dask_image,
 }
 WORKLOADS = [
