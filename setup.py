@@ -4,6 +4,7 @@
 ``FASTMED_REQUIRE_EXTENSION=1``         a failed compilation fails the installation
 ``FASTMED_BUILD_ISA=v3,v4``             only these instruction sets (quicker while developing)
 ``FASTMED_BUILD_JOBS=4``                compiler processes at a time
+``FASTMED_BUILD_SYMBOLS=1``             keep the symbols, for profilers
 
 Where the compiler is missing or fails, the installation goes on without the extension: the Numba twins then do
 the work, and ``import fastmed`` users see a warning at the first kernel call and in ``fastmed doctor``.
@@ -101,7 +102,7 @@ class BuildExt(build_ext):
         if sanitizers:
             extension.extra_compile_args += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g", "-O1"]
             extension.extra_link_args += [f"-fsanitize={sanitizers}"]
-        else:
+        elif os.environ.get("FASTMED_BUILD_SYMBOLS") != "1":
             extension.extra_link_args.append("-Wl,-s" if sys.platform.startswith("linux") else "-Wl,-dead_strip")
 
     def _openmp_flags(self):

@@ -1,6 +1,10 @@
 """scipy.ndimage's names over fastmed's functions: ``from fastmed import ndimage as ndi``. No logic here."""
 
-from .edges import sobel
-from .filters import gaussian_filter, median_filter, uniform_filter
+import scipy.ndimage as _scipy
 
-__all__ = ["gaussian_filter", "median_filter", "sobel", "uniform_filter"]
+from . import edges as _edges
+from . import filters as _filters
+
+__all__ = sorted(n for n in (*_edges.__all__, *_filters.__all__) if hasattr(_scipy, n))
+
+globals().update({name: getattr(_edges if name in _edges.__all__ else _filters, name) for name in __all__})

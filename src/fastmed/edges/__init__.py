@@ -1,6 +1,6 @@
-"""Edges: array -> gradients and edge masks."""
+"""Edges: array -> gradients and edge masks. One line per operation."""
 
-from ._canny import canny
-from ._sobel import sobel
+from ._canny import canny as canny
+from ._sobel import sobel as sobel
 
-__all__ = ["canny", "sobel"]
+__all__ = [name for name in dir() if not name.startswith("_")]

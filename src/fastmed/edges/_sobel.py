@@ -62,6 +62,7 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
     output = as_output(output, image, complex_result=image.dtype.kind == "c")
 
     def compute(source, target, cval):
-        kernel("sobel", __name__)(source, axis, modes, float(cval), target, threads.budget(source.size, 3 * source.ndim))
+        budget = threads.budget(source.size, 3 * source.ndim)
+        kernel("sobel", __name__)(source, axis, modes, float(cval), target, budget)
 
     return run(compute, image, output, cval)
