@@ -1,42 +1,46 @@
-"""trace_contours beside OpenCV's findContours."""
+"""trace_contours against OpenCV's findContours, and scikit-image's find_contours, which has lines and no hierarchy."""
 
 import numpy as np
-from race import race
-from scipy import ndimage
 
-import fastmed
+from data import blobs, disk, noise, speckles
+from fastmed import trace_contours
+from race import Peer, Workload, race
 
-try:
+
+def _opencv(mask, mode):
     import cv2
-except ImportError:
-    cv2 = None
 
-
-def _findcontours(mask, mode="external", method="simple"):
-    retrieve = {"external": 0, "list": 1, "ccomp": 2, "tree": 3}[mode]
-    approximate = {"none": 1, "simple": 2}[method]
+    retrieve = {
+        "external": cv2.RETR_EXTERNAL, "list": cv2.RETR_LIST, "ccomp": cv2.RETR_CCOMP, "tree": cv2.RETR_TREE
+    }[mode]
     image = mask.view(np.uint8)
-    return lambda: cv2.findContours(image, retrieve, approximate)
+    return lambda: cv2.findContours(image, retrieve, cv2.CHAIN_APPROX_SIMPLE)
 
 
-def _disk(n):
-    y, x = np.mgrid[:n, :n]
-    return (y - n / 2) ** 2 + (x - n / 2) ** 2 < (0.4 * n) ** 2
+def _skimage(mask, mode):
+    import skimage.measure
+
+    return lambda: skimage.measure.find_contours(mask, 0.5)
 
 
-def _blobs(n, sigma):
-    return ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((n, n)), sigma) > 0
+def _agree(ours, theirs):
+    """The same borders, in the same order, with the same hierarchy."""
+    borders, hierarchy = theirs
+    wanted = ours.to_opencv()
+    same = len(borders) == len(ours) and all(np.array_equal(a, b) for a, b in zip(wanted[0], borders, strict=True))
+    return same and np.array_equal(wanted[1], hierarchy)
 
 
-PEERS = {"cv2": _findcontours} if cv2 else {}
-
-#: Name -> (mask, keyword arguments).
-WORKLOADS = {
-    "disk 256x256": (_disk(256), {"mode": "tree"}),
-    "disk 2048x2048": (_disk(2048), {"mode": "external"}),
-    "1,000 borders 2048x2048": (_blobs(2048, 8), {"mode": "tree"}),
-    "20,000 borders 2048x2048": (_blobs(2048, 2), {"mode": "tree"}),
-    "noise 2048x2048": (np.random.default_rng(0).random((2048, 2048)) > 0.5, {"mode": "list"}),
+PEERS = {
+    "OpenCV": _opencv,
+    "scikit-image": Peer(_skimage, "gives lines between pixels and no hierarchy; outcomes not compared"),
 }
+WORKLOADS = [
+    Workload(disk, (256, 256), "bool", mode="tree"),
+    Workload(disk, (2048, 2048), "bool", mode="external"),
+    Workload(blobs, (2048, 2048), "bool", headline=True, mode="tree"),
+    Workload(speckles, (2048, 2048), "bool", mode="tree"),
+    Workload(noise, (2048, 2048), "bool", mode="list"),
+]
 
-test_trace_contours = race(fastmed.trace_contours, PEERS, WORKLOADS)
+test_trace_contours = race(trace_contours, PEERS, WORKLOADS, agree=_agree)

@@ -1,0 +1,55 @@
+"""uniform_filter against SciPy, OpenCV (2-D), SimpleITK and dask-image."""
+
+from chunked import compute, halves
+from data import tissue
+from fastmed import uniform_filter
+from race import CannotError, Peer, Workload, race
+
+
+def _scipy(image, size):
+    import scipy.ndimage
+
+    return lambda: scipy.ndimage.uniform_filter(image, size)
+
+
+def _opencv(image, size):
+    import cv2
+
+    if image.ndim != 2:
+        raise CannotError("2-D only")
+    return lambda: cv2.blur(image, (size, size), borderType=cv2.BORDER_REFLECT)
+
+
+def _simpleitk(image, size):
+    import SimpleITK
+
+    picture = SimpleITK.GetImageFromArray(image)
+    return lambda: SimpleITK.BoxMean(picture, [size // 2] * image.ndim)
+
+
+def _dask_image(image, size):
+    import dask_image.ndfilters
+
+    lazy = halves(image)
+    return compute(lambda: dask_image.ndfilters.uniform_filter(lazy, size))
+
+
+PEERS = {
+    "scipy": _scipy,
+    "OpenCV": Peer(_opencv, "rounds integers where SciPy cuts, once (up to 2 levels apart)", tolerance=2.01),
+    "SimpleITK": Peer(_simpleitk, "averages over what lies inside at the borders (not compared there); cuts integers "
+                                  "once (up to 3 levels apart)", tolerance=3.01, border=2),
+    "dask-image": _dask_image,
+}
+WORKLOADS = [
+    Workload(tissue, (128, 512, 512), "float32", headline=True, size=3),
+    Workload(tissue, (128, 512, 512), "float32", size=5),
+    Workload(tissue, (128, 512, 512), "int16", headline=True, size=3),
+    Workload(tissue, (128, 512, 512), "int16", size=5),
+    Workload(tissue, (2048, 2048), "uint8", size=5),
+    Workload(tissue, (2048, 2048), "uint16", size=5),
+    Workload(tissue, (2048, 2048), "float32", size=5),
+    Workload(tissue, (64, 64), "uint8", size=3),
+]
+
+test_uniform = race(uniform_filter, PEERS, WORKLOADS)

@@ -1,0 +1,122 @@
+"""The races of benchmarks/: what they refuse to time, what they record, and the tables made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+RACE = """
+import numpy as np
+from data import noise
+from fastmed import uniform_filter
+from race import CannotError, Peer, Workload, race
+
+def missing(image, size):
+    import a_library_that_nobody_has
+
+def unable(image, size):
+    raise CannotError("odd days only")
+
+PEERS = {
+    "equal": lambda image, size: lambda: uniform_filter(image, size),
+    "off by one": lambda image, size: lambda: uniform_filter(image, size) + 1,
+    "off by one, and says so": Peer(lambda a, size: lambda: uniform_filter(a, size) + 1, "one more", tolerance=1),
+    "two off, and says one": Peer(lambda a, size: lambda: uniform_filter(a, size) + 2, "one more", tolerance=1),
+    "missing": missing,
+    "unable": unable,
+}
+test_race = race(uniform_filter, PEERS, [Workload(noise, (64, 64), "int32", headline=True, size=3)])
+"""
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """pytest on a copy of the harness, with a bench file of the test's own."""
+    for name in ("conftest.py", "race.py", "tables.py", "data.py"):
+        text = (BENCHMARKS / name).read_text()
+        helpers = str(Path(__file__).parent)
+        (folder / name).write_text(text.replace('str(Path(__file__).resolve().parents[1] / "tests")', repr(helpers)))
+    (folder / "bench_own.py").write_text(RACE)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -q --benchmark-skip\npython_files = bench_*.py\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", str(folder), *options]
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("race")
+    done = run(folder, "--race-rounds", "4", "--race-json", "kept/race.json")
+    return done, json.loads((folder / "kept" / "race.json").read_text()), folder
+
+
+def test_who_differs_is_not_timed(outcome):
+    done, stored, _ = outcome
+    assert done.returncode == 1
+    assert "2 failed" in done.stdout
+    assert "off by one gives another outcome than fastmed" in done.stdout
+    assert "largest difference 2, allowed 1" in done.stdout
+    timed = [b["extra_info"]["contender"] for b in stored["benchmarks"]]
+    assert timed == ["fastmed", "equal", "off by one, and says so", "copy"]
+
+
+def test_who_is_left_out_is_named(outcome):
+    done, stored, _ = outcome
+    left_out = stored["benchmarks"][0]["extra_info"]["left_out"]
+    assert left_out["unable"] == "odd days only"
+    assert left_out["missing"].startswith("not installed")
+    assert "unable left out: odd days only" in done.stdout
+
+
+def test_rounds_are_stored_as_pytest_benchmark_stores_them(outcome):
+    _, stored, _ = outcome
+    assert {b["group"] for b in stored["benchmarks"]} == {"uniform_filter: noise 64x64 int32, size=3"}
+    for one in stored["benchmarks"]:
+        assert len(one["stats"]["data"]) == 4
+        assert one["stats"]["iterations"] >= 1
+        assert 0 < one["stats"]["min"] <= one["stats"]["median"]
+    ratios = stored["benchmarks"][0]["extra_info"]["ratios"]
+    ours, equal = (stored["benchmarks"][i]["stats"]["data"] for i in (0, 1))
+    ordered = sorted(theirs / mine for theirs, mine in zip(equal, ours, strict=True))
+    assert ratios["equal"] == pytest.approx((ordered[1] + ordered[2]) / 2)
+    assert ratios["fastmed"] == 1
+
+
+def test_the_json_names_no_machine(outcome):
+    assert outcome[1]["machine_info"]["node"] == ""
+
+
+def test_small_races_have_names_of_their_own_and_leave_no_json(tmp_path):
+    done = run(tmp_path, "--race-small", "--race-rounds", "1")
+    assert "race: ms per call" in done.stdout
+    assert not list(tmp_path.rglob("*.json"))
+    kept = run(tmp_path, "--race-small", "--race-rounds", "1", "--race-json", "small.json")
+    assert kept.returncode == 1
+    stored = json.loads((tmp_path / "small.json").read_text())
+    assert all(b["fullname"].endswith("(small)") for b in stored["benchmarks"])
+
+
+def test_tables_stand_between_the_markers(outcome):
+    _, _, folder = outcome
+    site = folder / "site"
+    site.mkdir()
+    shutil.copy(BENCHMARKS / "tables.py", folder)
+    command = [sys.executable, "tables.py", "kept/race.json", "--root", "site"]
+    refused = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert refused.returncode != 0 and "README.md" in refused.stderr
+    (site / "README.md").write_text("before\n<!-- speed table: begin -->\nold\n<!-- speed table: end -->\nafter\n")
+    subprocess.run(command, cwd=folder, check=True)
+    readme = (site / "README.md").read_text()
+    assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
+    assert "| uniform_filter: noise 64x64 int32, size=3 |" in readme
+    assert "off by one, and says so one more" in (site / "docs" / "performance.md").read_text()
+    first = readme
+    subprocess.run(command, cwd=folder, check=True)
+    assert (site / "README.md").read_text() == first
