@@ -37,6 +37,8 @@ def calls(draw, ndim):
     if function is sobel:
         return sobel, {"axis": draw(st.integers(0, ndim - 1)), "mode": draw(one_or_each(modes, ndim)), "cval": cval}
     axes = draw(st.none() | st.permutations(range(ndim)).map(lambda p: tuple(p[: max(1, ndim - 1)])))
+    if axes is not None and function is median_filter:
+        axes = tuple(sorted(axes))  # as in SciPy, its sizes go to the axes in the array's order
     count = ndim if axes is None else len(axes)
     some = {"axes": axes, "cval": cval, "mode": draw(modes if function is median_filter else one_or_each(modes, count))}
     if function is gaussian_filter:

@@ -76,6 +76,7 @@ def test_nothing_is_computed_or_written():
     before = IMAGE.copy()
     explain(gaussian_filter, IMAGE, 1, output=output)
     explain(gaussian_filter, IMAGE, 1, output=IMAGE)
+    explain(gaussian_filter, IMAGE, 0, output=output)
     assert np.all(output == 7) and np.array_equal(IMAGE, before)
     assert gaussian_filter(IMAGE, 1).std() < IMAGE.std(), "a later call computes"
 

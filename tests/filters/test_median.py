@@ -51,6 +51,8 @@ def sorted_windows(image, footprint, origin=None, mode="reflect", cval=0):
 @examples(120)
 def test_equals_scipy(build, image, data):
     axes = data.draw(some_axes(image.ndim))
+    if axes is not None:  # SciPy gives sizes to axes in the array's order, but origins in the order of `axes`
+        axes = tuple(sorted(axis % image.ndim for axis in axes))
     count = image.ndim if axes is None else len(axes)
     sizes = data.draw(st.lists(st.integers(1, LONGEST[image.ndim]), min_size=count, max_size=count))
     cval = data.draw(CVALS)
@@ -109,15 +111,15 @@ def test_windows_longer_than_the_image(mode, dtype, build):
 @pytest.mark.parametrize("size", [45, 46, 47, [3, 61], [64, 2]], ids=str)
 def test_large_windows(dtype, size, build):
     """On both sides of 2,048 elements, where the algorithm changes."""
-    image = np.random.default_rng(4).integers(0, 250, (50, 66)).astype(dtype)
+    image = np.random.default_rng(4).integers(0, 250, (24, 31)).astype(dtype)
     wanted = sorted_windows(image, np.ones(np.broadcast_to(size, 2), bool))
     assert np.array_equal(median_filter(image, size), wanted)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 101, 102, 3001])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 101, 102, 1203])
 def test_lines(size, build):
     for dtype in "Bhfd":
-        line = np.random.default_rng(5).integers(0, 250, 1500).astype(dtype)
+        line = np.random.default_rng(5).integers(0, 250, 500).astype(dtype)
         assert np.array_equal(median_filter(line, size), sorted_windows(line, np.ones(size, bool)))
 
 
@@ -147,8 +149,8 @@ def test_it_commutes_with_increasing_maps_and_flips(build):
 @pytest.mark.parametrize("dtype", "efd")
 @pytest.mark.parametrize("size", [[3, 4], [1, 5], [50, 50]], ids=str)
 def test_a_window_with_a_nan_gives_nan(dtype, size, build):
-    image = np.random.default_rng(7).normal(size=(60, 70)).astype(dtype)
-    image[3, 5], image[9, 20], image[10, 21], image[55, 69] = np.nan, np.inf, -np.inf, -np.nan
+    image = np.random.default_rng(7).normal(size=(16, 30)).astype(dtype)
+    image[3, 5], image[9, 20], image[10, 21], image[15, 29] = np.nan, np.inf, -np.inf, -np.nan
     wanted = sorted_windows(image, np.ones(size, bool))
     assert np.array_equal(median_filter(image, size), wanted, equal_nan=True)
     footprint = footprint_from(size, 1)
