@@ -136,21 +136,41 @@ template <class A, int U> FASTMED_INLINE void correlate_block(const A* const* ro
 // Rows are readable up to PAD elements past n (the buffers here are made so); `out` too.
 template <class A> constexpr int64_t PAD = simd<A>::lanes;
 
-template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, int64_t n, A* out, bool padded) {
+// Elements [x0, x1) of the rows; x1 is the end of the rows or lies 4 vectors' multiples past x0.
+template <class A>
+void correlate_part(const A* const* rows, const Taps<A>& t, int64_t x0, int64_t x1, A* out, bool padded) {
     constexpr int L = simd<A>::lanes;
-    int64_t i = 0;
-    for (; i + 4 * L <= n; i += 4 * L) correlate_block<A, 4>(rows, t, i, out);
-    for (; i + L <= n; i += L) correlate_block<A, 1>(rows, t, i, out);
-    if (i == n) return;
+    int64_t i = x0;
+    for (; i + 4 * L <= x1; i += 4 * L) correlate_block<A, 4>(rows, t, i, out);
+    for (; i + L <= x1; i += L) correlate_block<A, 1>(rows, t, i, out);
+    if (i == x1) return;
     if (padded) return correlate_block<A, 1>(rows, t, i, out);
     std::vector<A> rest((t.length + 1) * L);  // rows in the caller's own memory: do not read past their end
     std::vector<const A*> copies(t.length);
     for (int64_t k = 0; k < t.length; ++k) {
-        std::copy(rows[k] + i, rows[k] + n, rest.data() + k * L);
+        std::copy(rows[k] + i, rows[k] + x1, rest.data() + k * L);
         copies[k] = rest.data() + k * L;
     }
     correlate_block<A, 1>(copies.data(), t, 0, rest.data() + t.length * L);
-    std::copy_n(rest.data() + t.length * L, n - i, out + i);
+    std::copy_n(rest.data() + t.length * L, x1 - i, out + i);
+}
+
+template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, int64_t n, A* out) {
+    correlate_part(rows, t, 0, n, out, true);
+}
+
+// A row's length in a buffer of rows: an odd number of cache lines, so that rows do not collide in the cache.
+template <class A> int64_t spread(int64_t n) {
+    constexpr int64_t line = 64 / sizeof(A);
+    const int64_t lines = (n + line - 1) / line;
+    return (lines | 1) * line;
+}
+
+// Many results from the same rows, in parts so narrow that the rows' parts stay in a first level cache: with whole
+// rows of 4 kB, 25 taps were loaded from the second level every time (2.3 times as slow).
+template <class A> int64_t part_width(int64_t rows) {
+    constexpr int64_t L4 = 4 * simd<A>::lanes;
+    return std::max<int64_t>(1, (int64_t(1) << 15) / (rows * int64_t(sizeof(A)) * L4)) * L4;
 }
 
 // SciPy's running sum, along a line and over rows: where its rounding shows in an integer result (64-bit integers,
@@ -222,14 +242,15 @@ struct Planes {
     }
 };
 
-// Passes along z, y and x in any order in which x comes first or last.
+// Passes along z, y and x in any order in which x comes first or last. A block of planes is worked through along y,
+// a few output rows at a time: the more taps, the more rows, because they share them.
 template <class A> struct Fused {
     const Planes& p;
     const Pass *z = nullptr, *y = nullptr, *x = nullptr;  // null: no pass along that axis
     bool x_first = false, y_before_z = false;
     std::vector<Taps<A>> taps;
     Rows<A> from, to;
-    int64_t block_z, block_y, lz, ly, lx, width;
+    int64_t block_z, block_y, lz, ly, lx, width, group;
 
     // How many of the passes one fused run can take.
     static size_t reach(const std::vector<Pass>& passes, int ndim) {
@@ -257,31 +278,35 @@ template <class A> struct Fused {
         static const Pass identity{0, 1, 0, Mode::nearest, 0.0, {1.0}};
         for (const Pass* pass : {z, y, x}) taps.emplace_back(pass ? *pass : identity);
         lz = taps[0].length, ly = taps[1].length, lx = taps[2].length;
-        width = p.nx + lx - 1 + 5 * PAD<A>;
-        // Planes per block: more reuse of the loaded rows, but the ring of y rows must stay in a 2 MB second level
+        group = ly < 7 ? 1 : 8;
+        width = spread<A>(p.nx + lx - 1 + 5 * PAD<A>);
+        // Planes per block: more reuse of the loaded rows, but the rows at hand must stay in a 2 MB second level
         // cache; then enough blocks for the threads, each small enough to answer an interrupt in time.
-        const int64_t ring = ly * width * int64_t(sizeof(A));
-        block_z = std::clamp<int64_t>((int64_t(1) << 20) / std::max<int64_t>(ring, 1), 1, z ? 16 : 1);
+        const int64_t plane = depth() * width * int64_t(sizeof(A));
+        block_z = std::clamp<int64_t>((int64_t(1) << 20) / plane, 1, z ? 16 : 1);
         block_z = std::min(block_z, std::max<int64_t>(1, p.nz * p.batch / threads));
         block_y = std::max<int64_t>(16, (int64_t(1) << 25) / std::max<int64_t>(1, p.nx * block_z * (lz + ly + lx)));
         const int64_t units = p.batch * ((p.nz + block_z - 1) / block_z);
         if (units < threads) block_y = std::min(block_y, std::max<int64_t>(4 * ly, (p.ny * units + 2 * threads - 1) / (2 * threads)));
-        block_y = std::max<int64_t>(1, std::min(block_y, p.ny));
+        block_y = std::max<int64_t>(1, std::min((block_y + group - 1) / group * group, p.ny));
     }
 
     struct Scratch {
-        std::vector<A> rows, ring, middle, line, ready, constant_z, constant_y;
-        std::vector<const A*> in, done, window;
+        std::vector<A> rows, ring, middle, lines, ready, constant_z, constant_y;
+        std::vector<const A*> in, list, done, window;
     };
     int64_t planes() const { return block_z + lz - 1; }
+    int64_t depth() const { return ly - 1 + group; }
+    int64_t margin() const { return x ? std::max<int64_t>(x->before, 0) : 0; }
     Scratch scratch() const {
         Scratch s;
         s.rows.resize(planes() * width);
-        s.ring.resize((y_before_z ? planes() : block_z) * ly * width);
-        if (y_before_z) s.middle.resize(planes() * width);
-        s.line.resize(width);
+        s.ring.resize((y_before_z ? planes() : block_z) * depth() * width);
+        if (y_before_z) s.middle.resize(planes() * group * width);
+        s.lines.resize(group * width);
         s.ready.resize(width);
         s.in.resize(planes());
+        s.list.resize(depth());
         s.done.resize(planes());
         s.window.resize(std::max({lz, ly, lx}));
         if (z) s.constant_z.assign(width, A(z->cval));
@@ -294,39 +319,45 @@ template <class A> struct Fused {
         parallel_for(p.batch * bz * by, threads, [&] { return scratch(); }, [&](Scratch& s, int64_t unit) {
             const int64_t z0 = unit / by % bz * block_z, y0 = unit % by * block_y;
             const auto [i, o] = p.offsets(unit / by / bz);
-            block(s, p.in.data + i, p.out.data + o, z0, std::min(z0 + block_z, p.nz), y0, std::min(y0 + block_y, p.ny));
+            block(s, p.in.data + i, p.out.data + o, z0, std::min(block_z, p.nz - z0), y0, std::min(y0 + block_y, p.ny));
         });
     }
 
-    void block(Scratch& s, const char* in, char* out, int64_t z0, int64_t z1, int64_t y0, int64_t y1) const {
-        const int64_t before = y ? y->before : 0, nz = z1 - z0;
-        for (int64_t e = 0; e < y1 - y0 + ly - 1; ++e) {
-            const int64_t at = y0 - before + e;
-            const int64_t source = y ? border_index(at, p.ny, y->mode) : at;
-            char* target = out + z0 * p.out_z + (y0 + e - ly + 1) * p.out_y;
-            if (source >= 0) load_planes(s, in + source * p.in_y, z0, nz);
-            if (y_before_z) {
-                for (int64_t k = 0; k < nz + lz - 1; ++k)
-                    std::copy_n(source < 0 ? s.constant_y.data() : s.in[k], p.nx, slot(s, k, e));
-                if (e < ly - 1) continue;
-                for (int64_t k = 0; k < nz + lz - 1; ++k) s.done[k] = inside(z0, k) ? pass_y(s, k, e, s.middle.data() + k * width, true) : s.constant_z.data();
-                for (int64_t b = 0; b < nz; ++b) finish(s, pass_z(s.done.data() + b, s.line.data() + margin(), x && !x_first), target + b * p.out_z);
-            } else {
-                for (int64_t b = 0; b < nz; ++b) {
-                    A* row = slot(s, b, e);
-                    if (source < 0) std::copy_n(s.constant_y.data(), p.nx, row);
-                    else pass_z(s.in.data() + b, row, y || (x && !x_first));
-                    if (e >= ly - 1) finish(s, y ? pass_y(s, b, e, s.line.data() + margin(), x && !x_first) : row, target + b * p.out_z);
-                }
-            }
+    void block(Scratch& s, const char* in, char* out, int64_t z0, int64_t nz, int64_t y0, int64_t y1) const {
+        int64_t e = 0;  // rows that have come in, from y0 - before on
+        for (int64_t row = y0; row < y1; row += group) {
+            const int64_t count = std::min(group, y1 - row);
+            for (; e < row - y0 + count + ly - 1; ++e) arrive(s, in, z0, nz, y0, e);
+            char* target = out + z0 * p.out_z + row * p.out_y;
+            if (y_before_z) leave_y_before_z(s, z0, nz, row - y0, count, target);
+            else leave(s, nz, row - y0, count, target);
         }
     }
 
-    A* slot(Scratch& s, int64_t plane, int64_t e) const { return s.ring.data() + (plane * ly + e % ly) * width; }
-    int64_t margin() const { return x ? std::max<int64_t>(x->before, 0) : 0; }
-    bool rows_are_the_callers() const { return from.direct && p.in_x == sizeof(A) && !x_first; }
+    A* slot(Scratch& s, int64_t plane, int64_t e) const { return s.ring.data() + (plane * depth() + e % depth()) * width; }
+    A* line(Scratch& s, int64_t r) const { return s.lines.data() + r * width + margin(); }
+    // Read several times, rows in memory collide: planes lie a multiple of 4 kB apart, in the same few cache sets.
+    bool rows_are_the_callers() const { return from.direct && p.in_x == sizeof(A) && !x_first && lz < 12; }
     // Whether plane k of a block that begins at z0 stands for a plane of the input (not for the constant).
     bool inside(int64_t z0, int64_t k) const { return !z || border_index(z0 - z->before + k, p.nz, z->mode) >= 0; }
+
+    // Row e of the block into the rings: of each plane after its pass along z, or of each input plane as it is.
+    void arrive(Scratch& s, const char* in, int64_t z0, int64_t nz, int64_t y0, int64_t e) const {
+        const int64_t at = y0 - (y ? y->before : 0) + e;
+        const int64_t source = y ? border_index(at, p.ny, y->mode) : at;
+        if (source >= 0) load_planes(s, in + source * p.in_y, z0, nz);
+        if (source < 0 || y_before_z || !z) {
+            for (int64_t k = 0; k < (y_before_z ? nz + lz - 1 : nz); ++k)
+                std::copy_n(source < 0 ? s.constant_y.data() : s.in[k], p.nx, slot(s, k, e));
+            return;
+        }
+        const int64_t part = part_width<A>(nz + lz - 1);
+        for (int64_t x0 = 0; x0 < p.nx; x0 += part)
+            for (int64_t b = 0; b < nz; ++b)
+                correlate_part(s.in.data() + b, taps[0], x0, std::min(x0 + part, p.nx), slot(s, b, e), !rows_are_the_callers());
+        if (to.round && (y || (x && !x_first)))
+            for (int64_t b = 0; b < nz; ++b) to.round(slot(s, b, e), p.nx);
+    }
 
     void load_planes(Scratch& s, const char* in, int64_t z0, int64_t nz) const {
         for (int64_t k = 0; k < nz + lz - 1; ++k) {
@@ -338,40 +369,63 @@ template <class A> struct Fused {
             } else if (rows_are_the_callers()) {
                 s.in[k] = reinterpret_cast<const A*>(in + source * p.in_z);
             } else {
-                from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? s.line.data() + margin() : row);
-                if (x_first) pass_x(s, row);
+                from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? line(s, 0) : row);
+                if (x_first) pass_x(s, 0, row);
                 if (x_first && to.round) to.round(row, p.nx);
                 s.in[k] = row;
             }
         }
     }
 
-    const A* pass_z(const A* const* rows, A* to_row, bool more) const {
-        if (!z) return std::copy_n(rows[0], p.nx, to_row), to_row;
-        correlate_row(rows, taps[0], p.nx, to_row, !rows_are_the_callers() || y_before_z);
-        if (to.round && more) to.round(to_row, p.nx);
-        return to_row;
+    // `count` rows of one plane's ring after their pass along y, in order from row e; results in out(r).
+    template <class Out> void pass_y(Scratch& s, int64_t plane, int64_t e, int64_t count, bool more, Out&& out) const {
+        for (int64_t k = 0; k < count + ly - 1; ++k) s.list[k] = slot(s, plane, e + k);
+        const int64_t part = part_width<A>(count + ly - 1);
+        for (int64_t x0 = 0; x0 < p.nx; x0 += part)
+            for (int64_t r = 0; r < count; ++r)
+                correlate_part(s.list.data() + r, taps[1], x0, std::min(x0 + part, p.nx), out(r), true);
+        if (to.round && more)
+            for (int64_t r = 0; r < count; ++r) to.round(out(r), p.nx);
     }
-    const A* pass_y(Scratch& s, int64_t plane, int64_t e, A* to_row, bool more) const {
-        const A* ring = s.ring.data() + plane * ly * width;
-        for (int64_t k = 0; k < ly; ++k) s.window[k] = ring + (e + 1 + k) % ly * width;
-        correlate_row(s.window.data(), taps[1], p.nx, to_row, true);
-        if (to.round && more) to.round(to_row, p.nx);
-        return to_row;
-    }
-    void pass_x(Scratch& s, A* to_row) const {  // the line stands in s.line
-        extend(s.line.data(), p.nx, *x);
-        for (int64_t k = 0; k < lx; ++k) s.window[k] = s.line.data() + k;
-        correlate_row(s.window.data(), taps[2], p.nx, to_row, true);
-    }
-    void finish(Scratch& s, const A* row, char* out) const {
-        if (x && !x_first) {
-            A* line = s.line.data() + margin();
-            if (row != line) std::copy_n(row, p.nx, line);
-            pass_x(s, s.ready.data());
-            row = s.ready.data();
+
+    void leave(Scratch& s, int64_t nz, int64_t e, int64_t count, char* out) const {
+        const bool more = x && !x_first;
+        for (int64_t b = 0; b < nz; ++b) {
+            if (y) pass_y(s, b, e, count, more, [&](int64_t r) { return line(s, r); });
+            else
+                for (int64_t r = 0; r < count; ++r) std::copy_n(slot(s, b, e + r), p.nx, line(s, r));
+            finish(s, count, out + b * p.out_z);
         }
-        to.store(row, p.nx, out, p.out_x);
+    }
+
+    void leave_y_before_z(Scratch& s, int64_t z0, int64_t nz, int64_t e, int64_t count, char* out) const {
+        auto middle = [&](int64_t k, int64_t r) { return s.middle.data() + (k * group + r) * width; };
+        for (int64_t k = 0; k < nz + lz - 1; ++k)
+            if (inside(z0, k)) pass_y(s, k, e, count, true, [&](int64_t r) { return middle(k, r); });
+        for (int64_t b = 0; b < nz; ++b) {
+            for (int64_t r = 0; r < count; ++r) {
+                for (int64_t k = 0; k < lz; ++k) s.window[k] = inside(z0, b + k) ? middle(b + k, r) : s.constant_z.data();
+                correlate_row(s.window.data(), taps[0], p.nx, line(s, r));
+                if (to.round && x && !x_first) to.round(line(s, r), p.nx);
+            }
+            finish(s, count, out + b * p.out_z);
+        }
+    }
+
+    void pass_x(Scratch& s, int64_t r, A* to_row) const {  // of a line in s.lines
+        A* begin = line(s, r) - margin();
+        extend(begin, p.nx, *x);
+        for (int64_t k = 0; k < lx; ++k) s.window[k] = begin + k;
+        correlate_row(s.window.data(), taps[2], p.nx, to_row);
+    }
+
+    // The rows in s.lines along x, then out.
+    void finish(Scratch& s, int64_t count, char* out) const {
+        for (int64_t r = 0; r < count; ++r) {
+            const A* row = line(s, r);
+            if (x && !x_first) pass_x(s, r, s.ready.data()), row = s.ready.data();
+            to.store(row, p.nx, out + r * p.out_y, p.out_x);
+        }
     }
 };
 
@@ -401,7 +455,7 @@ template <class A> void lines(const Planes& p, const Pass& pass, int threads) {
             const char* in = p.in.data + i + z * p.in_z + y * p.in_y;
             load_extended(from, in, p.in_x, p.nx, pass, x0, x1 - x0, s.line.data());
             if (pass.running) running_mean(s.line.data(), pass.length, p.nx, s.ready.data());
-            else correlate_row(s.window.data(), taps, x1 - x0, s.ready.data(), true);
+            else correlate_row(s.window.data(), taps, x1 - x0, s.ready.data());
             to.store(s.ready.data(), x1 - x0, p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x, p.out_x);
         }
     });
@@ -437,18 +491,20 @@ template <class A> void columns(View in, View out, const Pass& pass, int threads
                 s.window[k] = row < 0 ? s.constant.data() : s.rows.data() + row * width;
             }
             if (pass.running) running_mean(s.window.data(), pass.length, count, leaves, s.sum, s.ready.data());
-            else correlate_row(s.window.data(), taps, count, s.ready.data(), true);
+            else correlate_row(s.window.data(), taps, count, s.ready.data());
             leaves = s.window[0];
             to.store(s.ready.data(), count, target + a * out_step, p.out_x);
         }
     });
 }
 
-// Adjacent axes without a pass become one where both layouts allow it: longer rows, fewer calls.
+// Adjacent axes without a pass become one where both layouts allow it: longer rows, fewer calls, up to what the
+// caches hold several rows of.
+constexpr int64_t LONGEST_ROW = 2048;
 void collapse(View& in, View& out, std::vector<Pass>& passes) {
     for (int d = in.ndim - 2; d >= 0; --d) {
         const bool used = std::any_of(passes.begin(), passes.end(), [&](const Pass& p) { return p.axis == d || p.axis == d + 1; });
-        if (used || in.strides[d] != in.strides[d + 1] * in.shape[d + 1] || out.strides[d] != out.strides[d + 1] * out.shape[d + 1]) continue;
+        if (used || in.shape[d] * in.shape[d + 1] > LONGEST_ROW || in.strides[d] != in.strides[d + 1] * in.shape[d + 1] || out.strides[d] != out.strides[d + 1] * out.shape[d + 1]) continue;
         for (View* v : {&in, &out}) {
             const int64_t merged = v->shape[d] * v->shape[d + 1];
             *v = v->at(d, 0);

@@ -68,11 +68,15 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
         return np.empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
     if isinstance(output, np.ndarray):
         return _checked_output(output, image.shape, complex_result)
+    if not isinstance(output, str | type | np.dtype):
+        raise RuntimeError(f"output must be a NumPy array or a dtype, found {type(output).__name__}")
     try:
         dtype = np.dtype(output)
     except TypeError:
-        raise TypeError(f"output must be a NumPy array or a dtype, found {type(output).__name__}") from None
+        raise TypeError(f"output must be a NumPy array or a dtype, found {output!r}") from None
     if complex_result and dtype.kind != "c":
+        if isinstance(output, str):  # SciPy promotes classes and dtypes, and refuses names
+            raise RuntimeError(f"output must have complex dtype, found {output!r}")
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         dtype = np.promote_types(dtype, np.complex64)
     _check_output_dtype(dtype)
@@ -109,10 +113,10 @@ def run(
     Complex arrays are computed part by part. Where the output is not a kernel's (float16, other byte order) or shares
     memory with the input in a way that the kernel cannot bear, a copy stands between.
     """
+    cval = as_number(cval, "cval", complex if output.dtype.kind == "c" else float)
     if image.size == 0:
         return output
     if output.dtype.kind == "c":
-        cval = complex(cval)
         result = np.empty(image.shape, output.dtype) if np.may_share_memory(image, output) else output
         run(compute, image.real, result.real, cval.real)
         run(compute, image.imag if image.dtype.kind == "c" else np.zeros_like(image), result.imag, cval.imag)
@@ -152,6 +156,16 @@ def cast_like_c(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values.astype(np.int32 if small else np.int64).astype(dtype)
 
 
+def as_number(value: Any, name: str, kind: Callable[[Any], Any] = float) -> Any:
+    """`value` as a float (or complex). Text is refused, though Python would read it."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return kind(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a {'real' if kind is float else 'complex'} number, found {value!r}") from None
+
+
 def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """SciPy's ``axes=`` as a tuple of axis numbers from 0."""
     if axes is None:
@@ -168,10 +182,11 @@ def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
 
 def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
     """One axis number, counted from 0."""
-    value = operator.index(axis)
+    value = as_integer(axis, name)
     if not -ndim <= value < ndim:
-        raise ValueError(f"specified {name}: {value} is out of range")
-    return value % ndim if ndim else value
+        # A ValueError and an IndexError: SciPy raises the one or the other.
+        raise np.exceptions.AxisError(f"specified {name}: {value} is out of range for an array of {ndim} axes")
+    return value % ndim
 
 
 def per_axis(value: Any, count: int, name: str = "sequence argument") -> list[Any]:
@@ -193,22 +208,26 @@ def as_mode(mode: Any) -> int:
         raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {known}") from None
 
 
+def as_integer(value: Any, name: str) -> int:
+    """`value` as an int, if it is one."""
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be an integer, found {value!r}: {error}") from None
+
+
 def as_size(size: Any, name: str = "size") -> int:
     """One window length, at least 1."""
-    try:
-        value = operator.index(size)
-    except TypeError:
-        value = int(size)
-        if value != size:
-            raise ValueError(f"{name} must be a whole number, found {size!r}") from None
+    value = as_integer(size, name)
     if value < 1:
-        raise RuntimeError(f"incorrect filter size: {name} must be at least 1, found {value}")
+        error = ValueError if value < 0 else RuntimeError
+        raise error(f"incorrect filter size: {name} must be at least 1, found {value}")
     return value
 
 
 def check_origin(origin: int, size: int) -> int:
     """A window's shift; the window must still hold the element itself."""
-    value = operator.index(origin)
+    value = as_integer(origin, "origin")
     if size // 2 + value < 0 or size // 2 + value >= size:
         raise ValueError(f"invalid origin: found {value} for a window of {size}")
     return value

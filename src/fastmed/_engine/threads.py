@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 
@@ -19,7 +20,8 @@ from . import isa
 # machine, but on a busy one the others wait for it (a 0.25 ms Sobel of 512x512 was seen to take 20 ms on two).
 WORTH_A_THREAD = 1 << 20
 
-_WORKER_PREFIXES = ("ThreadPoolExecutor-", "Dask-")
+# Dask's workers put their own name before theirs: "0-Dask-Default-Threads-4711-0".
+_WORKER = re.compile(r"ThreadPoolExecutor-|(.*-)?Dask-|.*\(worker\)$", re.DOTALL)
 
 _process_limit: int | None = None
 _here = threading.local()
@@ -100,8 +102,7 @@ def _openmp() -> int:
 
 
 def _inside_a_pool() -> bool:
-    name = threading.current_thread().name
-    return name.startswith(_WORKER_PREFIXES) or name.endswith("(worker)")
+    return _WORKER.match(threading.current_thread().name) is not None
 
 
 def _allowed() -> int:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axes, as_mode, as_output, halo_of, per_axis, run
+from .._engine.arrays import (
+    as_array,
+    as_axes,
+    as_integer,
+    as_mode,
+    as_number,
+    as_output,
+    halo_of,
+    per_axis,
+    run,
+)
 from .._engine.operation import kernel, operation
 
 
-def _radius(sigma: float, truncate: float) -> int:
-    return int(truncate * float(sigma) + 0.5)
+def _radius(sigma: float, truncate: float, radius: Any) -> int:
+    origin = ""
+    if radius is None:
+        reach = as_number(truncate, "truncate") * sigma + 0.5
+        if not math.isfinite(reach):
+            error = OverflowError if math.isinf(reach) else ValueError
+            raise error(f"truncate * sigma must be finite, found {truncate!r} * {sigma!r}")
+        radius, origin = int(reach), f" (truncate is {truncate!r})"
+    if not isinstance(radius, numbers.Integral) or radius < 0:
+        raise ValueError(f"Radius must be a nonnegative integer, found {radius!r}{origin}")
+    return int(radius)
+
+
+def _order(order: Any) -> int:
+    if as_number(order, "order") < 0:
+        raise ValueError(f"order must be non-negative, found {order}")
+    return as_integer(order, "order") if order != 0 else 0
 
 
 def _parameters(ndim, sigma, order=0, mode="reflect", truncate=4.0, radius=None, axes=None, **_):
@@ -23,15 +50,9 @@ def _parameters(ndim, sigma, order=0, mode="reflect", truncate=4.0, radius=None,
     modes, radii = per_axis(mode, count), per_axis(radius, count)
     rows = []
     for axis, s, o, m, r in zip(axes, sigmas, orders, modes, radii, strict=True):
-        code = as_mode(m)
-        if float(s) <= 1e-15:
-            continue
-        if o < 0:
-            raise ValueError(f"order must be non-negative, found {o}")
-        r = _radius(s, truncate) if r is None else r
-        if int(r) != r or r < 0:
-            raise ValueError(f"Radius must be a nonnegative integer, found {r!r}")
-        rows.append((axis, float(s), int(o), code, int(r)))
+        code, s = as_mode(m), as_number(s, "sigma")
+        if s > 1e-15:
+            rows.append((axis, s, _order(o), code, _radius(s, truncate, r)))
     return rows
 
 
@@ -85,7 +106,7 @@ def gaussian_filter(
         Any shape; bool, integers, float16/32/64 or complex. It is not changed. A Dask array gives a Dask array, a
         `fastmed.Volume` a `fastmed.Volume`.
     sigma : float or sequence of float
-        Standard deviation in elements, one for all axes or one per axis. An axis with 0 is not filtered.
+        Standard deviation in elements, one for all axes or one per axis. An axis with 0 or less is not filtered.
     order : int or sequence of int, optional
         0 smooths; 1, 2, 3... take that derivative of the Gaussian.
     output : array or dtype, optional
@@ -112,8 +133,10 @@ def gaussian_filter(
     ------
     RuntimeError
         Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    TypeError
+        A sigma, truncate or cval that is not a real number, an order that is not whole.
     ValueError
-        Negative order or radius, an axis that is not there, read-only `output`.
+        Negative order, a radius that is negative or not whole, an axis that is not there, read-only `output`.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from .._engine.arrays import (
     as_axes,
     as_bytes,
     as_mode,
+    as_number,
     as_output,
     as_size,
     cast_like_c,
@@ -48,16 +49,15 @@ def _window(ndim, size, footprint, origin, axes):
     return np.ascontiguousarray(footprint), origins
 
 
-def _mode(mode, count):
-    """One mode for all axes: a rank over a footprint has no order of axes."""
+def _mode(mode, footprint, axes):
+    """One mode for all axes: a rank over a footprint has no order of axes. A box of two looks along one axis only."""
     if isinstance(mode, str) or not isinstance(mode, Iterable):
         return as_mode(mode)
-    if count > 2:
+    modes = dict(zip(axes, (as_mode(m) for m in per_axis(mode, len(axes))), strict=True))
+    if footprint.size > 2 or not footprint.all():
         raise RuntimeError("A sequence of modes is not supported by non-separable rank filters")
-    found = {as_mode(m) for m in mode}
-    if len(found) > 1:
-        raise RuntimeError(f"mode must be the same for all axes of a rank filter, found {mode!r}")
-    return found.pop() if found else as_mode("reflect")
+    long = [axis for axis in modes if footprint.shape[axis] > 1]
+    return modes[long[0]] if long else as_mode("reflect")
 
 
 def _halo(ndim, size=None, footprint=None, origin=0, axes=None, **_):
@@ -111,12 +111,12 @@ def median_filter(
     Raises
     ------
     RuntimeError
-        Neither `size` nor `footprint`, a size below 1, a footprint without elements, unknown mode, a sequence of
-        modes, wrong shape of `output`.
+        Neither `size` nor `footprint`, a size of 0, a footprint without elements, unknown mode, a sequence of modes,
+        wrong shape of `output`.
     TypeError
-        Complex or other unsupported dtype.
+        Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
     ValueError
-        An origin that moves the window off its element, read-only `output`.
+        A negative size, an origin that moves the window off its element, read-only `output`.
 
     Notes
     -----
@@ -134,7 +134,8 @@ def median_filter(
     image = as_array(input)
     footprint, origins = _window(image.ndim, size, footprint, origin, axes)
     count = int(footprint.sum())
-    code = _mode(mode, count)
+    code = _mode(mode, footprint, as_axes(axes, image.ndim))
+    cval = as_number(cval, "cval")
     output = as_output(output, image)
     if output.dtype.kind == "c":
         raise UnsupportedDtypeError(f"output has the complex dtype {output.dtype}; a real one is wanted")

@@ -7,17 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import (
-    as_array,
-    as_axes,
-    as_mode,
-    as_output,
-    as_size,
-    check_origin,
-    halo_of,
-    per_axis,
-    run,
-)
+from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, check_origin, halo_of, per_axis, run
 from .._engine.operation import kernel, operation
 
 
@@ -28,10 +18,9 @@ def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
     modes = [as_mode(m) for m in per_axis(mode, len(axes))]
     rows = []
     for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
-        s = as_size(s)
-        o = check_origin(o, s)
-        if s > 1:
-            rows.append((axis, s, o, m))
+        if as_number(s, "size") > 1:
+            s = int(s)
+            rows.append((axis, s, check_origin(o, s), m))
     return rows
 
 
@@ -61,7 +50,8 @@ def uniform_filter(
     input : array_like
         Any shape; bool, integers, float16/32/64 or complex. It is not changed.
     size : int or sequence of int, optional
-        Width of the box in elements. An even box reaches one element further toward index 0.
+        Width of the box in elements; fractions are cut off. An even box reaches one element further toward index 0.
+        An axis with 1 or less is not filtered.
     output : array or dtype, optional
         Where the result goes (may be `input`), or its dtype.
     mode : str or sequence of str, optional
@@ -81,7 +71,9 @@ def uniform_filter(
     Raises
     ------
     RuntimeError
-        A size below 1, unknown mode, wrong shape of `output`, unsupported dtype.
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    TypeError
+        A size or cval that is not a real number, an origin that is not whole.
     ValueError
         An origin that moves the box off its element, an axis that is not there, read-only `output`.
 

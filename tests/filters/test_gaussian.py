@@ -1,0 +1,163 @@
+"""gaussian_filter against SciPy, and what a Gaussian is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from against_scipy import (
+    CVALS,
+    MODES,
+    REAL,
+    WRITABLE,
+    compare,
+    examples,
+    images,
+    one_or_each,
+    refused_alike,
+    some_axes,
+)
+from fastmed import gaussian_filter
+from helpers import same
+
+SIGMAS = st.sampled_from([0, 0.3, 0.7, 1, 2.5])
+IMAGE = np.arange(12.0).reshape(3, 4)
+
+
+@given(images(REAL + "FD"), st.data())
+@examples(120)
+def test_equals_scipy(build, image, data):
+    axes = data.draw(some_axes(image.ndim))
+    count = image.ndim if axes is None else len(axes)
+    compare(
+        "gaussian_filter", image,
+        sigma=data.draw(one_or_each(SIGMAS, count)),
+        order=data.draw(one_or_each(st.sampled_from([0, 0, 0, 1, 2, 3]), count)),
+        mode=data.draw(one_or_each(st.sampled_from(MODES), count)),
+        cval=data.draw(CVALS),
+        axes=axes,
+        truncate=data.draw(st.sampled_from([4.0, 4.0, 1.5, 0.0])),
+        radius=data.draw(st.none() | one_or_each(st.integers(0, 6), count)),
+    )  # fmt: skip
+
+
+@given(images(), st.sampled_from("bBhHiqfd"), st.none() | st.sampled_from(WRITABLE))
+@examples(60)
+def test_output_of_any_dtype_and_layout(image, dtype, into):
+    compare("gaussian_filter", image, sigma=1.3, output=dtype, into=into if image.ndim else None)
+
+
+@given(images("FD", ndims=(1, 2)), st.sampled_from("FD"), st.sampled_from(MODES))
+@examples(20)
+def test_complex(image, dtype, mode):
+    compare("gaussian_filter", image, sigma=1, output=dtype, mode=mode)
+
+
+def test_complex_output_of_a_complex_image_is_promoted_or_refused():
+    image = IMAGE.astype("F")
+    with pytest.warns(UserWarning, match="complex"):
+        assert gaussian_filter(image, 1, output=np.float32).dtype == np.complex64
+    refused_alike("gaussian_filter", image, 1, output="f")
+    refused_alike("gaussian_filter", image, 1, output=np.zeros(image.shape, "f"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", "Bhfd")
+def test_windows_longer_than_the_image(mode, dtype, build):
+    image = np.random.default_rng(3).integers(0, 200, (5, 3)).astype(dtype)
+    compare("gaussian_filter", image, sigma=[3, 12], mode=mode, cval=2)
+    compare("gaussian_filter", image[:1], sigma=9, mode=mode)
+
+
+@pytest.mark.parametrize("dtype", "hfd")
+def test_long_windows(dtype, build):
+    image = np.random.default_rng(4).normal(0, 100, (2, 700)).astype(dtype)
+    compare("gaussian_filter", image, sigma=60, axes=1)
+
+
+def test_a_constant_stays(build):
+    for value in (0.1, -7e8):
+        found = gaussian_filter(np.full((9, 8, 7), value), [0.4, 3, 1])
+        assert np.allclose(found, value, rtol=1e-14, atol=0)
+
+
+def test_an_impulse_gives_the_bell(build):
+    image = np.zeros((21, 17))
+    image[10, 8] = 1
+    x, y = np.arange(-10, 11), np.arange(-8, 9)
+    bells = [np.where(abs(r) <= 6, np.exp(-(r**2) / (2 * 1.5**2)), 0) for r in (x, y)]
+    wanted = np.multiply.outer(bells[0] / bells[0].sum(), bells[1] / bells[1].sum())
+    assert same(gaussian_filter(image, 1.5), wanted)
+
+
+def test_derivatives_of_polynomials(build):
+    x = np.arange(60.0)
+    inside = slice(20, 40)
+    first, second = (lambda a, k=k: gaussian_filter(a, 3, order=k, truncate=6)[inside] for k in (1, 2))
+    assert np.allclose(first(3 * x), 3)
+    assert np.allclose(first(x**2), 2 * x[inside])
+    assert np.allclose(second(x**2), 2, rtol=1e-5)
+
+
+def test_axes_can_be_swapped_and_flipped(build):
+    image = np.random.default_rng(0).normal(size=(19, 23))
+    found = gaussian_filter(image, [1, 2])
+    assert same(gaussian_filter(image.T, [2, 1]).T, found, 4)
+    assert same(gaussian_filter(image[::-1], [1, 2])[::-1], found, 4)
+
+
+def test_nan_spreads_over_the_windows_that_hold_it(build):
+    image = np.random.default_rng(1).normal(size=(15, 17))
+    image[6, 7] = np.nan
+    holds = np.zeros(image.shape, bool)
+    holds[4:9, 4:11] = True
+    found = gaussian_filter(image, 1, radius=[2, 3])
+    assert np.array_equal(np.isnan(found), holds)
+    wanted = scipy.ndimage.gaussian_filter(image, 1, radius=[2, 3])
+    assert same(found, wanted, 4)
+    image[6, 7] = np.inf
+    found = gaussian_filter(image, 1, radius=[2, 3])
+    assert np.array_equal(found == np.inf, holds) and np.isfinite(found[~holds]).all()
+
+
+def test_float16_is_rounded_once():
+    image = np.random.default_rng(2).normal(size=(9, 9)).astype("e")
+    wanted = scipy.ndimage.gaussian_filter(image.astype("d"), 1)
+    found = gaussian_filter(image, 1)
+    assert found.dtype == np.float16
+    assert np.all(np.abs(found - wanted) <= np.spacing(np.abs(found)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"sigma": "x"}, {"sigma": None}, {"sigma": 1j}, {"sigma": [1]}, {"sigma": [1, 2, 3]}, {"sigma": []},
+        {"sigma": [1, "2"]}, {"sigma": np.inf}, {"order": -1}, {"order": 0.5}, {"order": [0, 1.0]}, {"order": "x"},
+        {"order": None}, {"order": [0, -1]}, {"order": [1]}, {"radius": -1}, {"radius": 1.0}, {"radius": "x"},
+        {"radius": [1, -1]}, {"radius": [1]}, {"truncate": "x"}, {"truncate": None}, {"truncate": np.inf},
+        {"truncate": np.nan}, {"truncate": -9}, {"mode": "x"}, {"mode": None}, {"mode": ["wrap"]}, {"mode": []},
+        {"mode": ["wrap", "x"]}, {"cval": "1"}, {"cval": None}, {"cval": 1j}, {"axes": 2}, {"axes": (0, 5)},
+        {"axes": (0, 0)}, {"axes": (0, -2)}, {"axes": 1.0}, {"axes": "x"}, {"axes": object()},
+        {"output": "nope"}, {"output": 3}, {"output": [1]}, {"output": object}, {"output": "S3"},
+        {"output": np.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals_are_scipys_and_name_the_argument(arguments):
+    message = refused_alike("gaussian_filter", IMAGE, **{"sigma": 1, **arguments})
+    name = next(iter(arguments))
+    assert name in message.lower() or "sequence argument" in message or "axis" in message
+
+
+@pytest.mark.parametrize("image", [["a"], [[1, 2], [3]], np.zeros(3, "g"), np.zeros(3, "M8[s]"), np.zeros(3, "O")])
+def test_refused_inputs(image):
+    refused_alike("gaussian_filter", image, 1)
+
+
+def test_unfiltered_axes():
+    for sigma in (0, -1, 1e-16, np.nan):
+        compare("gaussian_filter", IMAGE, sigma=sigma)
+        assert gaussian_filter(IMAGE, sigma) is not IMAGE

@@ -1,0 +1,134 @@
+"""uniform_filter against SciPy and against the plain mean of every window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from against_scipy import (
+    CVALS,
+    MODES,
+    REAL,
+    WRITABLE,
+    compare,
+    examples,
+    images,
+    one_or_each,
+    origins,
+    refused_alike,
+    some_axes,
+    windows,
+)
+from fastmed import uniform_filter
+from helpers import same
+
+IMAGE = np.arange(12.0).reshape(3, 4)
+
+
+@given(images(REAL + "FD"), st.data())
+@examples(120)
+def test_equals_scipy(build, image, data):
+    axes = data.draw(some_axes(image.ndim))
+    count = image.ndim if axes is None else len(axes)
+    sizes = data.draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
+    compare(
+        "uniform_filter", image,
+        size=sizes,
+        mode=data.draw(one_or_each(st.sampled_from(MODES), count)),
+        cval=data.draw(CVALS),
+        origin=data.draw(st.just(0) | origins(sizes)),
+        axes=axes,
+    )  # fmt: skip
+
+
+@given(images(), st.sampled_from("bBhHiqfd"), st.none() | st.sampled_from(WRITABLE), st.integers(2, 6))
+@examples(60)
+def test_output_of_any_dtype_and_layout(image, dtype, into, size):
+    compare("uniform_filter", image, size=size, output=dtype, into=into if image.ndim else None)
+
+
+@pytest.mark.parametrize("size", [0, -3, 1, 1.9, 2.5, 4.0, np.nan, True, np.int8(3), [0, 3], [2.7, 1]], ids=str)
+def test_odd_sizes_mean_what_they_mean_to_scipy(size):
+    compare("uniform_filter", IMAGE, size=size)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", "Bhfd")
+def test_windows_longer_than_the_image(mode, dtype, build):
+    image = np.random.default_rng(3).integers(0, 200, (5, 3)).astype(dtype)
+    for size in (11, 12, [4, 40]):
+        compare("uniform_filter", image, size=size, mode=mode, cval=2)
+    compare("uniform_filter", image[:1], size=7, mode=mode)
+
+
+@pytest.mark.parametrize("dtype", "Bifd")
+def test_long_windows(dtype, build):
+    image = np.random.default_rng(4).integers(0, 200, (3, 900)).astype(dtype)
+    for size in (150, 401):
+        compare("uniform_filter", image, size=size, axes=1)
+
+
+@pytest.mark.parametrize("dtype", "?bBhHiIqfd")
+def test_a_constant_stays(dtype, build):
+    image = np.ones((9, 8, 7), dtype) if dtype == "?" else np.full((9, 8, 7), 101, dtype)
+    for size in (2, 3, 5, [7, 2, 1]):
+        assert np.array_equal(uniform_filter(image, size), image)
+
+
+def test_an_impulse_gives_the_box(build):
+    image = np.zeros((9, 9))
+    image[4, 4] = 12
+    wanted = np.zeros((9, 9))
+    wanted[3:6, 3:7] = 1
+    assert same(uniform_filter(image, [3, 4]), wanted, 12)
+    assert same(uniform_filter(image, [3, 4], origin=[1, -2]), np.roll(wanted, [1, -2], (0, 1)), 12)
+
+
+def test_wrapping_keeps_the_mean(build):
+    image = np.random.default_rng(0).normal(size=(12, 10, 7))
+    assert np.isclose(uniform_filter(image, [3, 4, 20], mode="wrap").mean(), image.mean(), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", "fd")
+@pytest.mark.parametrize("mode", ["reflect", "wrap", "constant"])
+def test_nan_and_infinity_reach_exactly_the_boxes_that_hold_them(dtype, mode, build):
+    image = np.random.default_rng(5).normal(size=(16, 33)).astype(dtype)
+    image[3, 5], image[9, 20], image[10, 21], image[0, 32] = np.nan, np.inf, -np.inf, np.inf
+    for size in ([3, 4], [1, 5], [6, 1]):
+        with np.errstate(invalid="ignore"):
+            wanted = windows(image, size, [0, 0], mode).mean((-1, -2), dtype="d").astype(dtype)
+        assert same(uniform_filter(image, size, mode=mode), wanted, 4)
+
+
+def test_float16_is_rounded_once():
+    image = np.random.default_rng(2).normal(size=(9, 9)).astype("e")
+    wanted = scipy.ndimage.uniform_filter(image.astype("d"), 3)
+    found = uniform_filter(image, 3)
+    assert found.dtype == np.float16
+    assert np.all(np.abs(found - wanted) <= np.spacing(np.abs(found)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": "x"}, {"size": None}, {"size": 1j}, {"size": [3]}, {"size": [3, 3, 3]}, {"size": []},
+        {"origin": 5}, {"origin": -2}, {"origin": 2}, {"origin": 1.0}, {"origin": "x"}, {"origin": [1]},
+        {"origin": [1, 5]}, {"mode": "x"}, {"mode": None}, {"mode": ["wrap"]}, {"mode": ["wrap", "x"]},
+        {"cval": "1"}, {"cval": None}, {"cval": 1j}, {"axes": 2}, {"axes": (0, 5)}, {"axes": (0, 0)},
+        {"axes": 1.0}, {"axes": object()}, {"output": "nope"}, {"output": 3}, {"output": object},
+        {"output": np.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals_are_scipys_and_name_the_argument(arguments):
+    message = refused_alike("uniform_filter", IMAGE, **{"size": 3, **arguments})
+    name = next(iter(arguments))
+    assert name in message.lower() or "sequence argument" in message or "axis" in message
+
+
+@pytest.mark.parametrize("image", [["a"], [[1, 2], [3]], np.zeros(3, "g"), np.zeros(3, "M8[s]"), np.zeros(3, "O")])
+def test_refused_inputs(image):
+    refused_alike("uniform_filter", image, 3)
