@@ -25,7 +25,7 @@ import pytest
 
 from fastmed._engine import isa, threads
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers import same  # law 2, as the tests know it
 
 OURS, COPY = "fastmed", "copy"
