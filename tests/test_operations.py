@@ -29,7 +29,7 @@ for _module in ("filters", "edges", "contours"):
     importlib.import_module(f"fastmed.{_module}")
 
 #: Sample values of required parameters, and of those without which a call makes no sense.
-ARGUMENTS = {"sigma": 1.2, "size": 3}
+ARGUMENTS = {"sigma": 1.2, "size": 3, "weights": [0.25, -0.5, 0.125, 1]}
 NAMES = sorted(OPERATIONS)
 
 
@@ -190,7 +190,7 @@ def test_wrong_number_of_axes_is_refused(name):
     if ndim is None:
         for shape in [(), (6,), (3, 4, 2, 3, 2)]:
             image = np.ones(shape)
-            if shape or name != "sobel":
+            if shape or "axis" not in OPERATIONS[name].signature.parameters:
                 assert call(name, image).shape == shape
         return
     for wrong in (0, 1, ndim + 1):
