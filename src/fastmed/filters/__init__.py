@@ -2,6 +2,11 @@
 
 from ._correlate import convolve1d as convolve1d
 from ._correlate import correlate1d as correlate1d
+from ._derivatives import gaussian_gradient_magnitude as gaussian_gradient_magnitude
+from ._derivatives import gaussian_laplace as gaussian_laplace
+from ._derivatives import generic_gradient_magnitude as generic_gradient_magnitude
+from ._derivatives import generic_laplace as generic_laplace
+from ._derivatives import laplace as laplace
 from ._gaussian import gaussian_filter as gaussian_filter
 from ._gaussian import gaussian_filter1d as gaussian_filter1d
 from ._median import median_filter as median_filter
