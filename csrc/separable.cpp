@@ -7,70 +7,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cast.hpp"
 #include "parallel.hpp"
-#include "simd.hpp"
-
-#if defined(__FMA__)
-#include <immintrin.h>
-#endif
+#include "rows.hpp"
 
 namespace fastmed {
 namespace {
 
-// --- rows of a dtype ------------------------------------------------------------------------------------------------
-template <class T, class A> void load_row(const char* from, int64_t stride, int64_t n, A* to) {
-    if (stride == sizeof(T)) {
-        const T* p = reinterpret_cast<const T*>(from);
-        for (int64_t i = 0; i < n; ++i) to[i] = static_cast<A>(p[i]);
-    } else {
-        for (int64_t i = 0; i < n; ++i) to[i] = static_cast<A>(*reinterpret_cast<const T*>(from + i * stride));
-    }
-}
-template <class T, class A> void store_row(const A* from, int64_t n, char* to, int64_t stride) {
-    if (stride == sizeof(T)) {
-        T* p = reinterpret_cast<T*>(to);
-        for (int64_t i = 0; i < n; ++i) p[i] = cast<T>(from[i]);
-    } else {
-        for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(to + i * stride) = cast<T>(from[i]);
-    }
-}
-template <class T, class A> void round_row(A* row, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) row[i] = static_cast<A>(cast<T>(row[i]));
-}
-
-template <class A> struct Rows {  // how rows of one dtype come and go
-    void (*load)(const char*, int64_t, int64_t, A*) = nullptr;
-    void (*store)(const A*, int64_t, char*, int64_t) = nullptr;
-    void (*round)(A*, int64_t) = nullptr;  // to the dtype and back; null where that changes nothing
-    bool direct = false;                   // rows in memory are rows of A already
-};
-template <class A> Rows<A> rows_of(DType dtype) {
-    Rows<A> r;
-    dispatch(dtype, [&](auto tag) {
-        using T = typename decltype(tag)::t;
-        r = {load_row<T, A>, store_row<T, A>, std::is_same_v<T, A> || sizeof(T) > sizeof(A) ? nullptr : round_row<T, A>,
-             std::is_same_v<T, A>};
-    });
-    return r;
-}
-
 // --- row operations ------------------------------------------------------------------------------------------------
-template <class A> FASTMED_INLINE typename simd<A>::v multiply_add(typename simd<A>::v a, typename simd<A>::v b, typename simd<A>::v c) {
-    return a * b + c;
-}
-#if defined(__AVX512F__)
-// float32 need not match SciPy's bits: one rounding less, and half the instructions (as intrinsics: -ffp-contract=off
-// holds for this file, and a loop of __builtin_fmaf over the lanes stays scalar).
-template <> FASTMED_INLINE simd<float>::v multiply_add<float>(simd<float>::v a, simd<float>::v b, simd<float>::v c) {
-    return _mm512_fmadd_ps(a, b, c);
-}
-#elif defined(__FMA__)
-template <> FASTMED_INLINE simd<float>::v multiply_add<float>(simd<float>::v a, simd<float>::v b, simd<float>::v c) {
-    return _mm256_fmadd_ps(a, b, c);
-}
-#endif
-
 enum class Kind { plain, symmetric, antisymmetric, mean, running_mean };
 
 template <class A> struct Taps {
@@ -133,9 +76,6 @@ template <class A, int U> FASTMED_INLINE void correlate_block(const A* const* ro
     for (int u = 0; u < U; ++u) store(out + i + u * L, acc[u]);
 }
 
-// Rows are readable up to PAD elements past n (the buffers here are made so); `out` too.
-template <class A> constexpr int64_t PAD = simd<A>::lanes;
-
 // Elements [x0, x1) of the rows; x1 is the end of the rows or lies 4 vectors' multiples past x0.
 template <class A>
 void correlate_part(const A* const* rows, const Taps<A>& t, int64_t x0, int64_t x1, A* out, bool padded) {
@@ -157,20 +97,6 @@ void correlate_part(const A* const* rows, const Taps<A>& t, int64_t x0, int64_t 
 
 template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, int64_t n, A* out) {
     correlate_part(rows, t, 0, n, out, true);
-}
-
-// A row's length in a buffer of rows: an odd number of cache lines, so that rows do not collide in the cache.
-template <class A> int64_t spread(int64_t n) {
-    constexpr int64_t line = 64 / sizeof(A);
-    const int64_t lines = (n + line - 1) / line;
-    return (lines | 1) * line;
-}
-
-// Many results from the same rows, in parts so narrow that the rows' parts stay in a first level cache: with whole
-// rows of 4 kB, 25 taps were loaded from the second level every time (2.3 times as slow).
-template <class A> int64_t part_width(int64_t rows) {
-    constexpr int64_t L4 = 4 * simd<A>::lanes;
-    return std::max<int64_t>(1, (int64_t(1) << 15) / (rows * int64_t(sizeof(A)) * L4)) * L4;
 }
 
 // SciPy's running sum, along a line and over rows: where its rounding shows in an integer result (64-bit integers,
@@ -201,20 +127,6 @@ template <class A> void extend(A* line, int64_t n, const Pass& p) {
     };
     for (int64_t i = -p.before; i < std::min<int64_t>(0, n + p.length - 1 - p.before); ++i) outside(i);
     for (int64_t i = std::max<int64_t>(n, -p.before); i < n + p.length - 1 - p.before; ++i) outside(i);
-}
-
-// Elements x0 - before ... of a line in memory, borders included, into `line`.
-template <class A> void load_extended(const Rows<A>& from, const char* in, int64_t stride, int64_t n, const Pass& p, int64_t x0, int64_t count, A* line) {
-    const int64_t first = x0 - p.before, end = x0 + count + p.length - 1 - p.before;
-    const int64_t a = std::clamp<int64_t>(first, 0, n), b = std::clamp<int64_t>(end, a, n);
-    auto outside = [&](int64_t i) {
-        const int64_t k = border_index(i, n, p.mode);
-        if (k < 0) line[i - first] = A(p.cval);
-        else from.load(in + k * stride, stride, 1, line + (i - first));
-    };
-    for (int64_t i = first; i < std::min(a, end); ++i) outside(i);
-    from.load(in + a * stride, stride, b - a, line + (a - first));
-    for (int64_t i = std::max(b, first); i < end; ++i) outside(i);
 }
 
 // --- a view as (batch..., z, y, x) ---------------------------------------------------------------------------------
@@ -531,22 +443,6 @@ template <class A> void run(View in, View out, std::vector<Pass> passes, int thr
     }
 }
 
-// float sums give double's bits for small integers: every product and sum is an integer below 2^24.
-bool float_is_exact(DType dtype, const std::vector<Pass>& passes) {
-    if (dtype != DType::boolean && dtype != DType::u8 && dtype != DType::i8 && dtype != DType::u16 && dtype != DType::i16) return false;
-    const double top = dtype == DType::u16 || dtype == DType::i16 ? 65536 : 256;
-    for (const Pass& p : passes) {
-        double sum = 0;
-        for (double w : p.weights) {
-            if (w != std::floor(w)) return false;
-            sum += std::abs(w);
-        }
-        if (p.weights.empty()) sum = p.length;
-        if (sum > 256 || sum * top >= (1 << 24)) return false;
-        if (p.mode == Mode::constant && (p.cval != std::floor(p.cval) || std::abs(p.cval) > top)) return false;
-    }
-    return true;
-}
 // Whether every window sum is exact in double (integers of at most 32 bits), so that its order does not matter.
 bool sums_are_exact(DType dtype, const Pass& p) {
     if (dtype == DType::f32 || dtype == DType::f64 || dtype == DType::u64 || dtype == DType::i64) return false;

@@ -46,9 +46,15 @@ NAMES = sorted(OPERATIONS)
 
 def call(name, image, **more):
     """The public function with sample arguments."""
-    op = OPERATIONS[name]
-    sample = {k: v for k, v in ARGUMENTS.items() if k in op.signature.parameters}
-    return getattr(fastmed, name)(image, **{**sample, **more})
+    return getattr(fastmed, name)(image, **{**samples(name, getattr(image, "ndim", 3)), **more})
+
+
+def samples(name, ndim):
+    """Sample arguments for an image of so many axes."""
+    found = {k: v for k, v in ARGUMENTS.items() if k in OPERATIONS[name].signature.parameters}
+    if name in ("convolve", "correlate"):  # weights over all axes
+        found["weights"] = np.resize([0.25, -0.5, 0.125], (2,) * ndim)
+    return found
 
 
 def image_for(name, seed=0, dtype="f", shape=None):
@@ -266,7 +272,7 @@ def test_examples_run(name):
 
 def test_explain_says_what_runs(name, build):
     image = image_for(name, dtype="f")
-    sample = {k: v for k, v in ARGUMENTS.items() if k in OPERATIONS[name].signature.parameters}
+    sample = samples(name, image.ndim)
     found = fastmed.explain(getattr(fastmed, name), image, **sample)
     assert (found.backend, found.isa) == build
     assert found.kernels and found.threads >= 1

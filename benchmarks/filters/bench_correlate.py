@@ -1,10 +1,10 @@
-"""correlate1d and convolve1d against SciPy, OpenCV (2-D) and dask-image."""
+"""correlate, convolve and their one-axis forms against SciPy, OpenCV (2-D), SimpleITK and dask-image."""
 
 import numpy as np
 
 from chunked import compute, halves
 from data import tissue
-from fastmed import convolve1d, correlate1d
+from fastmed import convolve, convolve1d, correlate, correlate1d
 from race import CannotError, Peer, Workload, race
 
 
@@ -22,7 +22,7 @@ def _opencv(image, weights):
 
     if image.ndim != 2 or image.dtype != np.float32:
         raise CannotError("raced on 2-D floats only (rounds integers)")
-    return lambda: cv2.filter2D(image, -1, np.asarray(weights)[None], borderType=cv2.BORDER_REFLECT)
+    return lambda: cv2.filter2D(image, -1, np.atleast_2d(weights), borderType=cv2.BORDER_REFLECT)
 
 
 def _opencv_reversed(image, weights):
@@ -32,8 +32,31 @@ def _opencv_reversed(image, weights):
 def _dask_image(image, weights):
     import dask_image.ndfilters
 
-    lazy, row = halves(image), np.asarray(weights).reshape([1] * (image.ndim - 1) + [-1])
-    return compute(lambda: dask_image.ndfilters.correlate(lazy, row))
+    lazy, weights = halves(image), np.asarray(weights)
+    full = weights.reshape([1] * (image.ndim - weights.ndim) + list(weights.shape))
+    return compute(lambda: dask_image.ndfilters.correlate(lazy, full))
+
+
+def _simpleitk(image, weights):
+    import SimpleITK
+
+    if image.dtype != np.float32:
+        raise CannotError("raced on floats only (rounds integers)")
+    picture, taps = (SimpleITK.GetImageFromArray(a) for a in (image, np.asarray(weights, np.float32)))
+    border = SimpleITK.ConvolutionImageFilter.ZERO_FLUX_NEUMANN_PAD
+    return lambda: SimpleITK.Convolution(picture, taps, False, border)
+
+
+class cone:
+    """Weights that fall off from the centre, without a separable form, that add up to 1."""
+
+    def __init__(self, *shape):
+        self.shape, self.__name__ = shape, "cone " + "x".join(map(str, shape))
+
+    def __array__(self, dtype=None, copy=None):
+        places = np.indices(self.shape) - (np.array(self.shape) // 2).reshape(-1, *[1] * len(self.shape))
+        weights = 1 / (1 + np.sqrt((places**2).sum(0)))
+        return (weights / weights.sum()).astype(dtype or float)
 
 
 FIVE = (0.1, 0.4, 0.2, 0.2, 0.1)
@@ -58,4 +81,27 @@ test_convolve1d = race(
     convolve1d,
     {"scipy": _scipy("convolve1d"), "OpenCV": Peer(_opencv_reversed, OPENCV, tolerance=0.005)},
     [WORKLOADS[0], WORKLOADS[2]],
+)
+test_correlate = race(
+    correlate,
+    {
+        "scipy": _scipy("correlate"),
+        "OpenCV": Peer(_opencv, OPENCV, tolerance=0.005),
+        "dask-image": _dask_image,
+    },
+    [
+        Workload(tissue, (128, 512, 512), "float32", headline=True, weights=cone(3, 3, 3)),
+        Workload(tissue, (128, 512, 512), "int16", weights=cone(3, 3, 3)),
+        Workload(tissue, (128, 512, 512), "float32", part=32, weights=cone(5, 5, 5)),
+        Workload(tissue, (2048, 2048), "float32", weights=cone(5, 5)),
+        Workload(tissue, (64, 64), "uint8", weights=cone(3, 3)),
+    ],
+)
+test_convolve = race(
+    convolve,
+    {
+        "scipy": _scipy("convolve"),
+        "SimpleITK": Peer(_simpleitk, "repeats the edge (not compared there)", tolerance=0.01, border=2),
+    },
+    [Workload(tissue, (128, 512, 512), "float32", part=32, weights=cone(3, 3, 3))],
 )

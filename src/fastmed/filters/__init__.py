@@ -1,6 +1,8 @@
 """Filters: array -> array of the same shape. One line per operation."""
 
+from ._correlate import convolve as convolve
 from ._correlate import convolve1d as convolve1d
+from ._correlate import correlate as correlate
 from ._correlate import correlate1d as correlate1d
 from ._derivatives import gaussian_gradient_magnitude as gaussian_gradient_magnitude
 from ._derivatives import gaussian_laplace as gaussian_laplace

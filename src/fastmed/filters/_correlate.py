@@ -10,6 +10,7 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import (
     as_array,
+    as_axes,
     as_axis,
     as_integer,
     as_mode,
@@ -17,6 +18,7 @@ from .._engine.arrays import (
     as_output,
     check_origin,
     halo_of,
+    per_axis,
     run,
 )
 from .._engine.operation import kernel, operation
@@ -208,6 +210,179 @@ def _correlate1d(input, weights, axis, output, mode, cval, origin):
             kernel("correlate1d", __name__)(source, taps, axis, before, code, float(cval), exact, target, budget)
 
         return run(compute, image, output, cval)
+
+    complex_weights = weights.dtype.kind == "c"
+    output = as_output(output, image, complex_result=complex_weights or image.dtype.kind == "c")
+    if complex_weights:
+        return by_parts(real, image, weights, output, cval)
+    return real(image, weights, output, cval)
+
+
+def _window(ndim, weights, origin=0, axes=None, *, mirrored=False):
+    """Weights with as many axes as the array, and how far they reach before the element along each."""
+    axes = as_axes(axes, ndim)
+    weights = as_weights(weights)
+    origins = [as_integer(o, "origin") for o in per_axis(origin, len(axes))]
+    if len(axes) < ndim:
+        if weights.ndim != len(axes):
+            raise RuntimeError(f"weights.ndim ({weights.ndim}) must match len(axes) ({len(axes)})")
+        weights = np.expand_dims(weights, tuple(a for a in range(ndim) if a not in axes))
+        given = dict(zip(axes, origins, strict=True))
+        origins = [given.get(a, 0) for a in range(ndim)]
+    if weights.ndim != ndim or weights.size == 0:
+        raise RuntimeError(f"weights must have {ndim} axes and an element, found the shape {weights.shape}")
+    if mirrored:
+        weights = np.flip(weights)
+        origins = [-o - (n % 2 == 0) for o, n in zip(origins, weights.shape, strict=True)]
+    befores = [n // 2 + check_origin(o, n) for o, n in zip(origins, weights.shape, strict=True)]
+    return weights, befores
+
+
+def _reach(window):
+    weights, befores = window
+    return tuple((b, n - 1 - b) for b, n in zip(befores, weights.shape, strict=True))
+
+
+def _correlate_halo(ndim, weights, origin=0, axes=None, **_):
+    return _reach(_window(ndim, weights, origin, axes))
+
+
+def _convolve_halo(ndim, weights, origin=0, axes=None, **_):
+    return _reach(_window(ndim, weights, origin, axes, mirrored=True))
+
+
+@operation(halo=_correlate_halo)
+def correlate(
+    input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Correlate with weights over several axes.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.correlate`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    weights : array_like
+        As many axes as are filtered, real or complex. Complex ones are conjugated. Weights within 2.2e-16
+        of 0 are left out.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the weights, one for all axes or one per axis; positive values move them toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these. The axes of `weights` are theirs in the array's order, as in SciPy.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. Sums are in double, in SciPy's order, bit for bit; but for float32 and up to 64 weights
+        whose absolute values add up to 1 or less, in float32 (within 1e-6 of the input's range). A NaN spreads over
+        the windows that hold it.
+
+    Raises
+    ------
+    RuntimeError
+        Weights that are empty or have another number of axes, unknown mode, a sequence of modes, wrong shape of
+        `output`, unsupported dtype.
+    ValueError
+        An origin that moves the weights off their element, an axis that is not there, read-only `output`, a complex
+        `cval` for a real `input`.
+    TypeError
+        An origin that is not whole, a `cval` that is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> image = np.zeros((3, 4), int); image[1, 1] = 1
+    >>> fastmed.correlate(image, [[1, 2], [3, 4]])
+    array([[0, 0, 0, 0],
+           [0, 4, 3, 0],
+           [0, 2, 1, 0]])
+    """
+    return _correlate(input, as_weights(weights).conj(), output, mode, cval, origin, axes, mirrored=False)
+
+
+@operation(halo=_convolve_halo)
+def convolve(
+    input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Convolve with weights over several axes.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.convolve`: a correlation
+    with the weights in reverse order, complex ones as they are.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    weights : array_like
+        As many axes as are filtered, real or complex. Weights within 2.2e-16 of 0 are left out.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the weights, one for all axes or one per axis; positive values move them toward the ends of the axes.
+    axes : int or sequence of int, optional
+        Filter only along these. The axes of `weights` are theirs in the array's order, as in SciPy.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. Sums are in double, in SciPy's order, bit for bit; but for float32 and up to 64 weights
+        whose absolute values add up to 1 or less, in float32 (within 1e-6 of the input's range). A NaN spreads over
+        the windows that hold it.
+
+    Raises
+    ------
+    RuntimeError
+        Weights that are empty or have another number of axes, unknown mode, a sequence of modes, wrong shape of
+        `output`, unsupported dtype.
+    ValueError
+        An origin that moves the weights off their element, an axis that is not there, read-only `output`, a complex
+        `cval` for a real `input`.
+    TypeError
+        An origin that is not whole, a `cval` that is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> image = np.zeros((3, 4), int); image[1, 1] = 1
+    >>> fastmed.convolve(image, [[1, 2], [3, 4]])
+    array([[1, 2, 0, 0],
+           [3, 4, 0, 0],
+           [0, 0, 0, 0]])
+    """
+    return _correlate(input, as_weights(weights), output, mode, cval, origin, axes, mirrored=True)
+
+
+def _correlate(input, weights, output, mode, cval, origin, axes, *, mirrored):
+    image = as_array(input, complex_too=True)
+    check_cval(image, weights, cval)
+    weights, befores = _window(image.ndim, weights, origin, axes, mirrored=mirrored)
+    code = as_mode(mode)
+
+    def real(image, weights, output, cval):
+        weights, exact = np.ascontiguousarray(weights), needs_double(weights)
+
+        def compute(source, target, cval):
+            if source.ndim == 0:
+                return compute(source[None], target[None], cval)
+            taps = weights if weights.ndim else weights.reshape(1)
+            budget = threads.budget(source.size, int(np.count_nonzero(taps)))
+            lengths = befores or [0]
+            kernel("correlate", __name__)(source, taps, lengths, code, float(cval), exact, target, budget)
+
+        return run(compute, image, output, cval, in_place=False)
 
     complex_weights = weights.dtype.kind == "c"
     output = as_output(output, image, complex_result=complex_weights or image.dtype.kind == "c")
