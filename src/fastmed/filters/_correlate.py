@@ -223,14 +223,14 @@ def _window(ndim, weights, origin=0, axes=None, *, mirrored=False):
     axes = as_axes(axes, ndim)
     weights = as_weights(weights)
     origins = [as_integer(o, "origin") for o in per_axis(origin, len(axes))]
+    if weights.ndim != len(axes):
+        raise RuntimeError(f"weights.ndim ({weights.ndim}) must match len(axes) ({len(axes)})")
+    if weights.size == 0:
+        raise RuntimeError(f"weights must hold an element, found the shape {weights.shape}")
     if len(axes) < ndim:
-        if weights.ndim != len(axes):
-            raise RuntimeError(f"weights.ndim ({weights.ndim}) must match len(axes) ({len(axes)})")
         weights = np.expand_dims(weights, tuple(a for a in range(ndim) if a not in axes))
         given = dict(zip(axes, origins, strict=True))
         origins = [given.get(a, 0) for a in range(ndim)]
-    if weights.ndim != ndim or weights.size == 0:
-        raise RuntimeError(f"weights must have {ndim} axes and an element, found the shape {weights.shape}")
     if mirrored:
         weights = np.flip(weights)
         origins = [-o - (n % 2 == 0) for o, n in zip(origins, weights.shape, strict=True)]
