@@ -190,7 +190,7 @@ def test_wrong_number_of_axes_is_refused(name):
     if ndim is None:
         for shape in [(), (6,), (3, 4, 2, 3, 2)]:
             image = np.ones(shape)
-            if shape or name != "sobel":
+            if shape or "axis" not in OPERATIONS[name].signature.parameters:
                 assert call(name, image).shape == shape
         return
     for wrong in (0, 1, ndim + 1):
