@@ -5,8 +5,6 @@ import io
 import itertools
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -120,20 +118,3 @@ def test_an_interrupt_that_was_lost_in_a_destructor_still_stops():
     assert signal.getsignal(signal.SIGINT) is before
     assert end.value.exit_code == 130
     assert went_on == ["past the destructor"]
-
-
-ANSWERED_IN_EXEC = """
-import fastmed.cli._app
-def app(prog_name):
-    try:
-        exec("import signal; signal.raise_signal(signal.SIGINT)")
-    except KeyboardInterrupt:
-        raise SystemExit(130)
-fastmed.cli._app.app = app
-from fastmed.cli import main
-main()
-"""
-
-
-def test_an_interrupt_inside_exec_ends_with_130_too():
-    assert subprocess.run([sys.executable, "-c", ANSWERED_IN_EXEC], timeout=60).returncode == 130
