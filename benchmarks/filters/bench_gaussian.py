@@ -2,7 +2,7 @@
 
 from chunked import compute, halves
 from data import tissue
-from fastmed import gaussian_filter
+from fastmed import gaussian_filter, gaussian_filter1d
 from race import CannotError, Peer, Workload, race
 
 
@@ -43,6 +43,12 @@ def _dask_image(image, sigma):
     return compute(lambda: dask_image.ndfilters.gaussian_filter(lazy, sigma))
 
 
+def _scipy_line(image, sigma):
+    import scipy.ndimage
+
+    return lambda: scipy.ndimage.gaussian_filter1d(image, sigma)
+
+
 PEERS = {
     "scipy": _scipy,
     "scikit-image": _skimage,
@@ -62,3 +68,7 @@ WORKLOADS = [
 ]
 
 test_gaussian = race(gaussian_filter, PEERS, WORKLOADS)
+test_gaussian_line = race(
+    gaussian_filter1d, {"scipy": _scipy_line},
+    [Workload(tissue, (128, 512, 512), t, sigma=1) for t in ("float32", "int16")],
+)

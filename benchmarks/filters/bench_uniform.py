@@ -2,7 +2,7 @@
 
 from chunked import compute, halves
 from data import tissue
-from fastmed import uniform_filter
+from fastmed import uniform_filter, uniform_filter1d
 from race import CannotError, Peer, Workload, race
 
 
@@ -34,6 +34,12 @@ def _dask_image(image, size):
     return compute(lambda: dask_image.ndfilters.uniform_filter(lazy, size))
 
 
+def _scipy_line(image, size):
+    import scipy.ndimage
+
+    return lambda: scipy.ndimage.uniform_filter1d(image, size)
+
+
 PEERS = {
     "scipy": _scipy,
     "OpenCV": Peer(_opencv, "rounds integers where SciPy cuts, once (up to 2 levels apart)", tolerance=2.01),
@@ -53,3 +59,7 @@ WORKLOADS = [
 ]
 
 test_uniform = race(uniform_filter, PEERS, WORKLOADS)
+test_uniform_line = race(
+    uniform_filter1d, {"scipy": _scipy_line},
+    [Workload(tissue, (128, 512, 512), t, size=5) for t in ("float32", "int16")],
+)

@@ -20,7 +20,7 @@ from against_scipy import (
     refused_alike,
     some_axes,
 )
-from fastmed import gaussian_filter
+from fastmed import gaussian_filter, gaussian_filter1d
 from helpers import same
 
 SIGMAS = st.sampled_from([0, 0.3, 0.7, 1, 2.5])
@@ -161,3 +161,36 @@ def test_unfiltered_axes():
     for sigma in (0, -1, 1e-16, np.nan):
         compare("gaussian_filter", IMAGE, sigma=sigma)
         assert gaussian_filter(IMAGE, sigma) is not IMAGE
+
+
+@given(images(REAL + "FD", ndims=(1, 2, 3, 4)), st.data())
+@examples(60)
+def test_one_axis_equals_scipy(build, image, data):
+    compare(
+        "gaussian_filter1d", image,
+        sigma=data.draw(st.sampled_from([0.3, 0.7, 1, 2.5])),
+        axis=data.draw(st.integers(-image.ndim, image.ndim - 1)),
+        order=data.draw(st.integers(0, 3)),
+        mode=data.draw(st.sampled_from(MODES)),
+        cval=data.draw(CVALS),
+        truncate=data.draw(st.sampled_from([4.0, 1.5])),
+        radius=data.draw(st.none() | st.integers(0, 6)),
+    )  # fmt: skip
+
+
+def test_one_axis_is_a_part_of_all_axes(build):
+    image = np.random.default_rng(0).normal(size=(20, 30))
+    both = gaussian_filter1d(gaussian_filter1d(image, 1.5, 0), 1.5, 1)
+    assert np.array_equal(both, gaussian_filter(image, 1.5))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"sigma": 0}, {"sigma": -1}, {"sigma": "x"}, {"sigma": None}, {"axis": 2}, {"order": -1}, {"radius": -1},
+        {"radius": 1.5}, {"mode": "x"}, {"mode": ["wrap"]}, {"cval": "x"}, {"output": np.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals_of_one_axis(arguments):
+    refused_alike("gaussian_filter1d", IMAGE, **{"sigma": 1.0, **arguments})

@@ -132,3 +132,29 @@ def test_refusals_are_scipys_and_name_the_argument(arguments):
 @pytest.mark.parametrize("image", [["a"], [[1, 2], [3]], np.zeros(3, "g"), np.zeros(3, "M8[s]"), np.zeros(3, "O")])
 def test_refused_inputs(image):
     refused_alike("uniform_filter", image, 3)
+
+
+@given(images(REAL + "FD", ndims=(1, 2, 3, 4)), st.data())
+@examples(60)
+def test_one_axis_equals_scipy(build, image, data):
+    size = data.draw(st.integers(1, 12))
+    compare(
+        "uniform_filter1d", image,
+        size=size,
+        axis=data.draw(st.integers(-image.ndim, image.ndim - 1)),
+        mode=data.draw(st.sampled_from(MODES)),
+        cval=data.draw(CVALS),
+        origin=data.draw(origins([size]))[0],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": 0}, {"size": -1}, {"size": 2.5}, {"size": "x"}, {"size": None}, {"axis": 2}, {"origin": 2},
+        {"origin": 0.5}, {"mode": "x"}, {"mode": ["wrap"]}, {"cval": "x"}, {"output": np.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refusals_of_one_axis(arguments):
+    refused_alike("uniform_filter1d", IMAGE, **{"size": 3, **arguments})

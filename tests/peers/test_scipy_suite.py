@@ -21,8 +21,6 @@ MODULE = "scipy.ndimage.tests.test_filters"
 #: Tests of SciPy that fastmed does not pass on purpose, and why. One that passes, or is gone, fails this test.
 DIFFERENT = {
     "test_gaussian_filter_float16": "SciPy refuses float16; fastmed computes it in float32 and rounds once",
-    "test_multiple_modes_sequentially": "wants equality to the last bit with SciPy's uniform_filter1d on float64, "
-    "whose running sum carries rounding along a line; fastmed promises 1e-12 of the input's range",
 }
 
 #: At least these many must have run: a selection that finds nothing would pass silently.

@@ -52,10 +52,14 @@ class Operation:
         return inspect.signature(self.function)
 
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """All arguments by name, defaults filled in."""
+        """All arguments by name, defaults filled in; those of a ``**kwargs`` stand among the others."""
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return dict(bound.arguments)
+        arguments = dict(bound.arguments)
+        for name, parameter in self.signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments.update(arguments.pop(name))
+        return arguments
 
     @property
     def image(self) -> str:

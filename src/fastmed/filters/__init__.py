@@ -1,7 +1,16 @@
 """Filters: array -> array of the same shape. One line per operation."""
 
+from ._correlate import convolve1d as convolve1d
+from ._correlate import correlate1d as correlate1d
+from ._derivatives import gaussian_gradient_magnitude as gaussian_gradient_magnitude
+from ._derivatives import gaussian_laplace as gaussian_laplace
+from ._derivatives import generic_gradient_magnitude as generic_gradient_magnitude
+from ._derivatives import generic_laplace as generic_laplace
+from ._derivatives import laplace as laplace
 from ._gaussian import gaussian_filter as gaussian_filter
+from ._gaussian import gaussian_filter1d as gaussian_filter1d
 from ._median import median_filter as median_filter
 from ._uniform import uniform_filter as uniform_filter
+from ._uniform import uniform_filter1d as uniform_filter1d
 
 __all__ = [name for name in dir() if not name.startswith("_")]

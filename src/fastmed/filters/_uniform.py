@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, check_origin, halo_of, per_axis, run
+from .._engine.arrays import (
+    as_array,
+    as_axes,
+    as_axis,
+    as_integer,
+    as_mode,
+    as_number,
+    as_output,
+    check_origin,
+    halo_of,
+    per_axis,
+    run,
+)
 from .._engine.operation import kernel, operation
 
 
@@ -27,6 +39,19 @@ def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
 def _halo(ndim, **arguments):
     rows = _parameters(ndim, **arguments)
     return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+
+
+def _row(ndim, size, axis=-1, mode="reflect", origin=0, **_):
+    """The one pass of uniform_filter1d."""
+    axis, size = as_axis(axis, ndim), as_integer(size, "size")
+    if size < 1:
+        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    return axis, size, check_origin(origin, size), as_mode(mode)
+
+
+def _halo1d(ndim, **arguments):
+    axis, size, origin, _ = _row(ndim, **arguments)
+    return halo_of(ndim, [axis], [size], [origin])
 
 
 @operation(halo=_halo)
@@ -84,7 +109,11 @@ def uniform_filter(
     array([0., 1., 1., 1., 0.])
     """
     image = as_array(input, complex_too=True)
-    rows = _parameters(image.ndim, size, mode, origin, axes)
+    return _run(image, _parameters(image.ndim, size, mode, origin, axes), output, cval)
+
+
+def _run(image, rows, output, cval):
+    """One pass for each of `rows`: (axis, size, origin, mode)."""
     output = as_output(output, image, complex_result=image.dtype.kind == "c")
     if not rows:
         output[...] = image
@@ -96,3 +125,59 @@ def uniform_filter(
         kernel("uniform_filter", __name__)(source, *columns, float(cval), target, budget)
 
     return run(compute, image, output, cval)
+
+
+@operation(halo=_halo1d)
+def uniform_filter1d(
+    input: Any,
+    size: int,
+    axis: int = -1,
+    output: Any = None,
+    mode: str = "reflect",
+    cval: Any = 0.0,
+    origin: int = 0,
+) -> np.ndarray:
+    """Replace every element by the mean of its neighbours along one axis.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.uniform_filter1d`, but for NaN and infinity: SciPy
+    carries them on to the end of each line, here they reach exactly the windows that hold them.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    size : int
+        Length of the window in elements. An even window reaches one element further toward index 0.
+    axis : int, optional
+        The axis that is filtered.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int, optional
+        Shift of the window; positive values move it toward index 0.
+
+    Returns
+    -------
+    array
+        Same shape as `input`; integers are cut toward zero, as in SciPy, bit for bit.
+
+    Raises
+    ------
+    RuntimeError
+        A size below 1, unknown mode, wrong shape of `output`, unsupported dtype.
+    TypeError
+        A size or an origin that is not whole, a cval that is not a real number.
+    ValueError
+        An origin that moves the window off its element, an axis that is not there, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.uniform_filter1d(np.array([2, 8, 0, 4, 1, 9, 9, 0]), size=3)
+    array([4, 3, 4, 1, 4, 6, 6, 3])
+    """
+    image = as_array(input, complex_too=True)
+    return _run(image, [_row(image.ndim, size, axis, mode, origin)], output, cval)

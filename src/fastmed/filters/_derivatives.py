@@ -1,0 +1,439 @@
+"""Laplace operators and gradient magnitudes: sums over the axes of derivatives that other filters make."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .._engine.arrays import as_array, as_axes, as_mode, as_output, halo_of, kernel_dtype, per_axis
+from .._engine.operation import OPERATIONS, operation
+from ._correlate import correlate1d
+from ._gaussian import gaussian_filter
+
+#: ``derivative(input, axis, output, mode, cval)``; `output` is an array to write into, or a dtype.
+Derivative = Callable[..., Any]
+
+
+def _run(
+    combine: Callable[..., None], derivative: Derivative, input: Any, output: Any, mode: Any, cval: Any, axes: Any
+) -> np.ndarray:
+    """Check, and ``combine(parts, target)``: `parts` makes one derivative after the other, the first in `target`."""
+    image = as_array(input, complex_too=True)
+    axes = as_axes(axes, image.ndim)
+    modes = per_axis(mode, len(axes))
+    for one in modes:
+        as_mode(one)
+    output = as_output(output, image)
+    if image.dtype.kind == "c" and output.dtype.kind != "c":
+        raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+    if not axes:
+        output[...] = image
+        return output
+    if np.may_share_memory(image, output):
+        image = image.copy()  # the second derivative is of the input too
+    # float16 is computed in float32 and rounded once.
+    dtype = output.dtype if output.dtype.kind == "c" else kernel_dtype(output.dtype)
+    target = output if dtype == output.dtype else np.empty(image.shape, dtype)
+
+    def parts():
+        derivative(image, axes[0], target, modes[0], cval)
+        yield target
+        for axis, one in zip(axes[1:], modes[1:], strict=True):
+            yield derivative(image, axis, target.dtype, one, cval)
+
+    combine(parts(), target)
+    if target is not output:
+        output[...] = target
+    return output
+
+
+def _sum(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
+    next(parts)
+    for part in parts:
+        target += part
+        del part  # before the next one is made
+
+
+def _magnitude(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
+    np.multiply(next(parts), target, target)
+    for part in parts:
+        np.multiply(part, part, part)
+        target += part
+        del part
+    _root(target)
+
+
+def _root(squares: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # sums that have wrapped around
+        return np.sqrt(squares, squares, casting="unsafe")
+
+
+# --- Dask ------------------------------------------------------------------------------------------------------------
+def _lazily(derivative: Derivative, arguments: dict[str, Any], magnitude: bool) -> Any:
+    """The same on a Dask array, whose derivatives are Dask arrays."""
+    image, output = arguments["input"], arguments["output"]
+    axes = as_axes(arguments["axes"], image.ndim)
+    modes = per_axis(arguments["mode"], len(axes))
+    dtype = as_output(output, np.empty(0, image.dtype)).dtype
+    if not axes:
+        return image.astype(dtype)
+    parts = [derivative(image, a, dtype, m, arguments["cval"]) for a, m in zip(axes, modes, strict=True)]
+    squares = [p * p for p in parts] if magnitude else parts
+    total = sum(squares[1:], squares[0])
+    return total.map_blocks(_root_of_copy, dtype=dtype) if magnitude else total
+
+
+def _root_of_copy(squares: np.ndarray) -> np.ndarray:
+    return _root(squares.copy())
+
+
+def _plain(op, arguments):
+    """All chunks with one halo. That holds as long as every derivative meets the same modes along the same axes."""
+    from .._engine import chunks
+
+    return chunks.apply(dataclasses.replace(op, chunked=None), arguments)
+
+
+def _one_mode(arguments):
+    return arguments["axes"] is None and (isinstance(arguments["mode"], str) or len(set(arguments["mode"])) == 1)
+
+
+def _user_derivative(function, arguments):
+    extra, keywords = arguments["extra_arguments"], arguments["extra_keywords"] or {}
+    return lambda *args: function(*args, *extra, **keywords)
+
+
+# --- Laplace ---------------------------------------------------------------------------------------------------------
+def _second_difference(input, axis, output, mode, cval):
+    return correlate1d(input, [1, -2, 1], axis, output, mode, cval)
+
+
+def _laplace_halo(ndim, axes=None, **_):
+    axes = as_axes(axes, ndim)
+    return halo_of(ndim, axes, [3] * len(axes), [0] * len(axes))
+
+
+@operation(halo=_laplace_halo)
+def laplace(
+    input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None
+) -> np.ndarray:
+    """Sum of the second differences [1, -2, 1] along the axes.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.laplace`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype. With an unsigned `input` and no `output`, negative
+        values wrap around, as in SciPy; ask for a signed or float dtype instead.
+    mode : str or sequence of str, optional
+        What stands outside, one for all axes or one per axis: 'reflect' (default), 'mirror', 'nearest', 'wrap',
+        'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    axes : int or sequence of int, optional
+        Sum only over these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`, in its units per squared element. Bit for bit SciPy's: each difference is summed in
+        double, cast to the output's dtype and added there.
+
+    Raises
+    ------
+    RuntimeError
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    ValueError
+        An axis that is not there, read-only `output`.
+    TypeError
+        A cval that is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.laplace(np.array([0.0, 1, 4, 9, 16]))
+    array([ 1.,  2.,  2.,  2., -7.])
+    """
+    return _run(_sum, _second_difference, input, output, mode, cval, axes)
+
+
+def _generic_laplace_on_dask(op, arguments):
+    return _lazily(_user_derivative(arguments["derivative2"], arguments), arguments, magnitude=False)
+
+
+@operation(chunked=_generic_laplace_on_dask)
+def generic_laplace(
+    input: Any, derivative2: Derivative, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
+    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None,
+) -> np.ndarray:
+    """Sum of second derivatives along the axes, with the caller's own derivative.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.generic_laplace`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed. A Dask array goes to `derivative2` as
+        it is, which must then give Dask arrays, as fastmed's functions do.
+    derivative2 : callable
+        ``derivative2(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``. `output` is the array to
+        write into, or the dtype of the array to give back.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str or sequence of str, optional
+        What stands outside, one for all axes or one per axis; goes to `derivative2`.
+    cval : scalar, optional
+        The outside value of mode 'constant'; goes to `derivative2`.
+    extra_arguments : sequence, optional
+        Further arguments of `derivative2`.
+    extra_keywords : dict, optional
+        Further keyword arguments of `derivative2`.
+    axes : int or sequence of int, optional
+        Sum only over these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`; sums are in the output's dtype.
+
+    Raises
+    ------
+    RuntimeError
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    ValueError
+        An axis that is not there, read-only `output`.
+    TypeError
+        A `derivative2` that cannot be called so.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> def second(input, axis, output, mode, cval):
+    ...     return fastmed.correlate1d(input, [1, -2, 1], axis, output, mode, cval)
+    >>> fastmed.generic_laplace(np.array([0.0, 1, 4, 9, 16]), second)
+    array([ 1.,  2.,  2.,  2., -7.])
+    """
+    derivative = _user_derivative(derivative2, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
+    return _run(_sum, derivative, input, output, mode, cval, axes)
+
+
+def _gaussian(order: int, ndim: int, sigma: Any, kwargs: dict[str, Any]) -> Derivative:
+    """A Gaussian along all axes, with its derivative of `order` along one."""
+
+    def derivative(input, axis, output, mode, cval):
+        orders = [0] * ndim
+        orders[axis] = order
+        return gaussian_filter(input, sigma, orders, output, mode, cval, **kwargs)
+
+    return derivative
+
+
+def _all_sigmas(sigma: Any, ndim: int, axes: Any) -> list[Any]:
+    """One sigma per axis of the array; axes that are left out are not smoothed."""
+    axes = as_axes(axes, ndim)
+    sigmas = per_axis(sigma, len(axes))
+    if len(axes) == ndim:  # SciPy takes them in the array's order then, whatever that of the axes
+        return sigmas
+    given = dict(zip(axes, sigmas, strict=True))
+    return [given.get(axis, 0) for axis in range(ndim)]
+
+
+def _gaussian_halo(ndim, sigma, truncate=4.0, radius=None, **_):
+    halo = OPERATIONS["gaussian_filter"].halo
+    assert halo is not None
+    return halo(ndim, sigma=sigma, truncate=truncate, radius=radius)
+
+
+def _gaussian_laplace_halo(ndim, sigma, axes=None, **arguments):
+    return _gaussian_halo(ndim, _all_sigmas(sigma, ndim, axes), **arguments)
+
+
+def _gaussian_on_dask(order, sigma, op, arguments):
+    if _one_mode(arguments):
+        return _plain(op, arguments)
+    options = {k: v for k, v in arguments.items() if k not in ("input", "sigma", "output", "mode", "cval", "axes")}
+    derivative = _gaussian(order, arguments["input"].ndim, sigma, options)
+    return _lazily(derivative, arguments, magnitude=order == 1)
+
+
+def _gaussian_laplace_on_dask(op, arguments):
+    sigma = _all_sigmas(arguments["sigma"], arguments["input"].ndim, arguments["axes"])
+    return _gaussian_on_dask(2, sigma, op, arguments)
+
+
+@operation(halo=_gaussian_laplace_halo, chunked=_gaussian_laplace_on_dask)
+def gaussian_laplace(
+    input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None,
+    **kwargs: Any,
+) -> np.ndarray:
+    """Laplace operator of the smoothed input: the sum of the second derivatives of a Gaussian along the axes.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.gaussian_laplace`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    sigma : float or sequence of float
+        Standard deviation in elements, one for all axes or one per axis of `axes` (where these are all axes of
+        `input`: in its order, as in SciPy).
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype. Integers cut each derivative toward zero, and unsigned
+        ones wrap around, as in SciPy; ask for a float dtype instead.
+    mode : str or sequence of str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Of a
+        sequence, each belongs to the derivative along its axis and holds for all axes there, as in SciPy.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    axes : int or sequence of int, optional
+        Sum, and smooth, only over these.
+    **kwargs : optional
+        ``truncate`` and ``radius`` of :func:`gaussian_filter`.
+
+    Returns
+    -------
+    array
+        Same shape as `input`, in its units per squared element; within 1e-6 (float32) or 1e-12 (float64) of SciPy's,
+        integers equal.
+
+    Raises
+    ------
+    RuntimeError
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    TypeError
+        A sigma, truncate or cval that is not a real number, a keyword that is not known.
+    ValueError
+        A radius that is negative or not whole, an axis that is not there, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> image = np.zeros((5, 5)); image[2, 2] = 1
+    >>> fastmed.gaussian_laplace(image, 1)[2].round(3)
+    array([ 0.055, -0.096, -0.318, -0.096,  0.055])
+    """
+    ndim = np.ndim(as_array(input, complex_too=True))
+    derivative = _gaussian(2, ndim, _all_sigmas(sigma, ndim, axes), kwargs)
+    return _run(_sum, derivative, input, output, mode, cval, axes)
+
+
+# --- gradient magnitude ----------------------------------------------------------------------------------------------
+def _gaussian_magnitude_on_dask(op, arguments):
+    return _gaussian_on_dask(1, arguments["sigma"], op, arguments)
+
+
+@operation(halo=_gaussian_halo, chunked=_gaussian_magnitude_on_dask)
+def gaussian_gradient_magnitude(
+    input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None,
+    **kwargs: Any,
+) -> np.ndarray:
+    """Length of the gradient of the smoothed input.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.gaussian_gradient_magnitude`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    sigma : float or sequence of float
+        Standard deviation in elements, one for all axes or one per axis of `input`: all are smoothed, whatever `axes`.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype. Derivatives, their squares and the sum are in this
+        dtype, as in SciPy: small integers wrap around; ask for a float dtype instead.
+    mode : str or sequence of str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Of a
+        sequence, each belongs to the derivative along its axis and holds for all axes there, as in SciPy.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    axes : int or sequence of int, optional
+        Take the gradient only along these.
+    **kwargs : optional
+        ``truncate`` and ``radius`` of :func:`gaussian_filter`.
+
+    Returns
+    -------
+    array
+        Same shape as `input`, in its units per element; within 1e-6 (float32) or 1e-12 (float64) of SciPy's, integers
+        equal.
+
+    Raises
+    ------
+    RuntimeError
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    TypeError
+        A sigma, truncate or cval that is not a real number, a keyword that is not known.
+    ValueError
+        A radius that is negative or not whole, an axis that is not there, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.gaussian_gradient_magnitude(np.array([0.0, 0, 0, 4, 4, 4]), 1).round(2)
+    array([0.05, 0.49, 1.46, 1.46, 0.49, 0.05])
+    """
+    derivative = _gaussian(1, np.ndim(as_array(input, complex_too=True)), sigma, kwargs)
+    return _run(_magnitude, derivative, input, output, mode, cval, axes)
+
+
+def _generic_magnitude_on_dask(op, arguments):
+    return _lazily(_user_derivative(arguments["derivative"], arguments), arguments, magnitude=True)
+
+
+@operation(chunked=_generic_magnitude_on_dask)
+def generic_gradient_magnitude(
+    input: Any, derivative: Derivative, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
+    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None,
+) -> np.ndarray:
+    """Length of the gradient, with the caller's own derivative.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.generic_gradient_magnitude`.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64 or complex. It is not changed. A Dask array goes to `derivative` as it
+        is, which must then give Dask arrays, as fastmed's functions do.
+    derivative : callable
+        ``derivative(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``, for example
+        `fastmed.sobel`. `output` is the array to write into, or the dtype of the array to give back.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str or sequence of str, optional
+        What stands outside, one for all axes or one per axis; goes to `derivative`.
+    cval : scalar, optional
+        The outside value of mode 'constant'; goes to `derivative`.
+    extra_arguments : sequence, optional
+        Further arguments of `derivative`.
+    extra_keywords : dict, optional
+        Further keyword arguments of `derivative`.
+    axes : int or sequence of int, optional
+        Take the gradient only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`; squares, sum and root are in the output's dtype.
+
+    Raises
+    ------
+    RuntimeError
+        Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
+    ValueError
+        An axis that is not there, read-only `output`.
+    TypeError
+        A `derivative` that cannot be called so.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.generic_gradient_magnitude(np.array([[0.0, 0, 1, 1]] * 3), fastmed.sobel)[1]
+    array([0., 4., 4., 0.])
+    """
+    own = _user_derivative(derivative, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
+    return _run(_magnitude, own, input, output, mode, cval, axes)
