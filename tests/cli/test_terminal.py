@@ -1,8 +1,10 @@
 """Bars, JSON and messages."""
 
+import contextlib
 import io
 import itertools
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -93,3 +95,26 @@ def test_nothing_is_shown_where_nobody_looks(monkeypatch):
     for done in range(5):
         bar(done, 5)
     assert text.getvalue() == ""
+
+
+def test_an_interrupt_that_was_lost_in_a_destructor_still_stops():
+    class Loses:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # KeyboardInterrupt in a destructor is printed and dropped
+
+    went_on = []
+
+    @_terminal.command
+    def work():
+        with contextlib.redirect_stderr(io.StringIO()), _terminal.steps("x", "y") as bar:
+            Loses()
+            went_on.append("past the destructor")
+            bar(1, 2)
+            went_on.append("past the progress")
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(typer.Exit) as end:
+        work()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert end.value.exit_code == 130
+    assert went_on == ["past the destructor"]

@@ -18,12 +18,15 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.uid import UID
 
 from ..errors import DecodeError, FastmedError
+from . import _jpeg_lossless
 from ._header import Image, Slice, open_regular, parse, raw_source
 
 try:
     from . import _pixels as kernels  # type: ignore[attr-defined]
 except ImportError:  # the extension is not built
     from . import _pixels_numpy as kernels
+
+_jpeg_lossless.register()
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}

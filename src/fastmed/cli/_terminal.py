@@ -6,10 +6,13 @@ import contextlib
 import functools
 import json
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -41,13 +44,50 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+_interrupted = False
+
+
+@contextlib.contextmanager
+def noting_interrupts() -> Iterator[None]:
+    """Remember Ctrl-C while a command runs.
+
+    Python raises KeyboardInterrupt wherever the main thread is, and where that is a destructor or a callback from C
+    it is printed and lost. Progress and the command's end look at the note and raise it again.
+    """
+    global _interrupted
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _interrupted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        global _interrupted
+        _interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def raise_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt that was lost on its way."""
+    if _interrupted:
+        raise KeyboardInterrupt
+
+
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn expected errors of a command into one line and an exit code; all others stay visible as bugs."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            with noting_interrupts():
+                result = function(*args, **kwargs)
+                raise_if_interrupted()
+                return result
         except KeyboardInterrupt:
             fail("stopped; what was finished is kept", INTERRUPTED)
         except NoDicomError as error:
@@ -111,6 +151,7 @@ class Steps:
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Note that `done` of `total` are done."""
+        raise_if_interrupted()
         if not self._console.is_terminal:
             return
         if self._bar is None:

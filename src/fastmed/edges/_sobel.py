@@ -11,11 +11,12 @@ from .._engine.arrays import as_array, as_axis, as_mode, as_output, per_axis, ru
 from .._engine.operation import kernel, operation
 
 
-def _halo(ndim, **_):
+def halo(ndim, **_):
+    """One element on each side along every axis."""
     return ((1, 1),) * ndim
 
 
-@operation(halo=_halo)
+@operation(halo=halo)
 def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0) -> np.ndarray:
     """Derivative along one axis, smoothed along the others (Sobel and Feldman 1968).
 
@@ -56,6 +57,11 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
     >>> fastmed.sobel(np.array([0.0, 0, 1, 1]))
     array([0., 1., 1., 0.])
     """
+    return derivative("sobel", __name__, input, axis, output, mode, cval)
+
+
+def derivative(name: str, module: str, input: Any, axis: int, output: Any, mode: Any, cval: Any) -> np.ndarray:
+    """A kernel that takes (input, axis, modes, cval, output, threads), with SciPy's arguments of a derivative."""
     image = as_array(input, complex_too=True)
     axis = as_axis(axis, image.ndim)
     modes = [as_mode(m) for m in per_axis(mode, image.ndim)]
@@ -63,6 +69,6 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
 
     def compute(source, target, cval):
         budget = threads.budget(source.size, 3 * source.ndim)
-        kernel("sobel", __name__)(source, axis, modes, float(cval), target, budget)
+        kernel(name, module)(source, axis, modes, float(cval), target, budget)
 
     return run(compute, image, output, cval)

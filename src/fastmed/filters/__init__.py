@@ -12,6 +12,10 @@ from ._derivatives import laplace as laplace
 from ._gaussian import gaussian_filter as gaussian_filter
 from ._gaussian import gaussian_filter1d as gaussian_filter1d
 from ._median import median_filter as median_filter
+from ._minmax import maximum_filter as maximum_filter
+from ._minmax import maximum_filter1d as maximum_filter1d
+from ._minmax import minimum_filter as minimum_filter
+from ._minmax import minimum_filter1d as minimum_filter1d
 from ._uniform import uniform_filter as uniform_filter
 from ._uniform import uniform_filter1d as uniform_filter1d
 

@@ -1,0 +1,144 @@
+// Ranks over a footprint. A vector holds one window position of many neighbouring windows, so a selection network finds
+// the value of the wanted rank for all of them at once. For a box the columns of the window are sorted once and shared
+// by all windows that they lie in.
+#include "rank_rows.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "network.hpp"
+#include "simd.hpp"
+#include "window_rows.hpp"
+
+namespace fastmed {
+namespace {
+
+// Vectors per wire: enough independent work to hide the latency of a step, and fewer trips through the list of steps.
+constexpr int UNROLL = 2;
+// Above this many values the network's wires leave the first level cache and its steps outgrow a selection per window.
+constexpr int64_t MAX_NETWORK = 2048;
+
+// The networks for one window. Either the columns of a box, then across them; or all values at once.
+struct Plan {
+    Network columns, select;
+    int64_t rank, lists, length;  // `lists` sorted lists of `length`
+    bool by_columns = false, network;
+
+    Plan(const Window& w, int64_t r) : rank(r), network(w.count <= MAX_NETWORK) {
+        by_columns = w.box && w.rows.size() > 1 && w.shape.back() > 1;
+        lists = by_columns ? w.shape.back() : w.count;
+        length = by_columns ? int64_t(w.rows.size()) : 1;
+        if (!network) return;
+        if (by_columns) columns = Network::sorting(length);
+        select = Network::selecting(lists, length, rank);
+    }
+};
+
+template <class T> class RankRows {
+    using V = typename simd<T>::v;
+    static constexpr int64_t STEP = UNROLL * simd<T>::lanes;
+
+    const Window& window;
+    const Plan& plan;
+    const WindowRows<T> source;
+    const int64_t nx, width;
+
+public:
+    RankRows(const View& input, const Window& w, const Plan& p, Mode mode, double cval, const View& output, int threads)
+        : window(w), plan(p), source(input, w, mode, cval, output, 2 * STEP, 0, cost(), threads), nx(source.nx), width(source.width) {}
+
+    void run(int threads) const {
+        source.run(threads, [&] { return Scratch(*this); }, [](T*) {}, [&](Scratch& s) {
+            if (s.any_nan || !plan.network) one_by_one(s);
+            else if (plan.by_columns) by_columns(s);
+            else all_at_once(s);
+        });
+    }
+
+private:
+    struct Scratch : WindowRows<T>::Ring {
+        std::vector<T> columns, values;
+        std::vector<V> wires;
+        explicit Scratch(const RankRows& r)
+            : WindowRows<T>::Ring(r.source), columns(r.plan.by_columns && r.plan.network ? r.plan.length * r.width : 0),
+              values(r.window.count), wires(r.plan.network ? std::max(r.plan.lists * r.plan.length, int64_t(1)) * UNROLL : 0) {}
+    };
+    int64_t cost() const {
+        return plan.network ? 1 + int64_t(plan.select.steps.size() + plan.columns.steps.size()) / STEP : 32 * window.count;
+    }
+
+    static FASTMED_INLINE void exchange_all(const Network& net, V* wires) {
+        for (const auto& step : net.steps) {
+            V *a = wires + step.low * UNROLL, *b = wires + step.high * UNROLL;
+            for (int u = 0; u < UNROLL; ++u) {
+                const V x = a[u], y = b[u];
+                a[u] = vmin(x, y);
+                b[u] = vmax(x, y);
+            }
+        }
+    }
+    static FASTMED_INLINE void put(V* wires, int64_t wire, const T* from) {
+        for (int u = 0; u < UNROLL; ++u) wires[wire * UNROLL + u] = load(from + u * simd<T>::lanes);
+    }
+    static FASTMED_INLINE void take(const V* wires, int64_t wire, T* to) {
+        for (int u = 0; u < UNROLL; ++u) store(to + u * simd<T>::lanes, wires[wire * UNROLL + u]);
+    }
+
+    void by_columns(Scratch& s) const {
+        V* wires = s.wires.data();
+        for (int64_t x = 0; x < source.length; x += STEP) {
+            for (int64_t r = 0; r < plan.length; ++r) put(wires, r, s.rows[r] + x);
+            exchange_all(plan.columns, wires);
+            for (int64_t r = 0; r < plan.length; ++r) take(wires, plan.columns.outputs[r], s.columns.data() + r * width + x);
+        }
+        for (int64_t x = 0; x < nx; x += STEP) {
+            for (uint16_t w : plan.select.inputs) put(wires, w, s.columns.data() + w % plan.length * width + x + w / plan.length);
+            exchange_all(plan.select, wires);
+            take(wires, plan.select.outputs[0], s.ready.data() + x);
+        }
+    }
+
+    void all_at_once(Scratch& s) const {
+        V* wires = s.wires.data();
+        for (int64_t x = 0; x < nx; x += STEP) {
+            int64_t w = 0;
+            for (size_t r = 0; r < window.rows.size(); ++r)
+                for (int64_t dx : window.rows[r].x) put(wires, w++, s.rows[r] + x + dx);
+            exchange_all(plan.select, wires);
+            take(wires, plan.select.outputs[0], s.ready.data() + x);
+        }
+    }
+
+    // Large windows, and rows with a NaN: a window that holds one gives NaN.
+    void one_by_one(Scratch& s) const {
+        for (int64_t x = 0; x < nx; ++x) {
+            int64_t count = 0;
+            bool nan = false;
+            for (size_t r = 0; r < window.rows.size(); ++r)
+                for (int64_t dx : window.rows[r].x) {
+                    const T v = s.rows[r][x + dx];
+                    nan |= v != v;
+                    s.values[count++] = v;
+                }
+            if (nan) {
+                s.ready[x] = std::numeric_limits<T>::quiet_NaN();
+                continue;
+            }
+            std::nth_element(s.values.begin(), s.values.begin() + plan.rank, s.values.end());
+            s.ready[x] = s.values[plan.rank];
+        }
+    }
+};
+}  // namespace
+
+void rank_rows(const View& input, const View& footprint, const Ints& origins, int64_t rank, Mode mode, double cval, const View& output, int threads) {
+    if (input.size() == 0) return;
+    const Window window(footprint, origins);
+    const Plan plan(window, rank);
+    dispatch(input.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::t;
+        RankRows<T>(input, window, plan, mode, cval, output, threads).run(threads);
+    });
+}
+
+}  // namespace fastmed

@@ -1,0 +1,380 @@
+"""Minimum and maximum over a box, any footprint, or along one axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._engine import threads
+from .._engine.arrays import (
+    as_array,
+    as_axes,
+    as_axis,
+    as_bytes,
+    as_integer,
+    as_mode,
+    as_number,
+    check_origin,
+    halo_of,
+    per_axis,
+    run,
+)
+from .._engine.operation import kernel, operation
+from ._window import (
+    as_real_output,
+    as_window,
+    cast_through_double,
+    holds,
+    over_window,
+    warn_of_two_windows,
+    window_halo,
+)
+
+Row = tuple[int, int, int, int]  # axis, size, origin and mode
+
+
+def _box_rows(ndim, size, mode, origin, axes) -> list[Row]:
+    """The axes along which a box is longer than 1."""
+    axes = as_axes(axes, ndim)
+    sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
+    modes = [as_mode(m) for m in per_axis(mode, len(axes))]
+    rows = []
+    for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
+        if as_number(s, "size") > 1:
+            s = int(s)
+            rows.append((axis, s, check_origin(o, s), m))
+    return rows
+
+
+def _line_row(ndim, size, axis, mode, origin) -> Row:
+    """The one axis of a filter along lines."""
+    axis = as_axis(axis, ndim)
+    size = as_integer(size, "size")
+    if size < 1:
+        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    return axis, size, check_origin(origin, size), as_mode(mode)
+
+
+def _given_window(size, footprint) -> tuple[Any, Any]:
+    """(size, None) for a box, (None, footprint) for anything else."""
+    if footprint is None:
+        if size is None:
+            raise RuntimeError("no footprint or filter size provided")
+        return size, None
+    footprint = np.asarray(footprint, bool)
+    if not footprint.any():
+        raise ValueError("footprint has no True element: All-zero footprint is not supported.")
+    return (footprint.shape, None) if footprint.all() else (None, footprint)
+
+
+def _halo(ndim, size=None, footprint=None, mode="reflect", origin=0, axes=None, **_):
+    size, footprint = _given_window(size, footprint)
+    if footprint is not None:
+        return window_halo(ndim, None, footprint, origin, axes)
+    rows = _box_rows(ndim, size, mode, origin, axes)
+    return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+
+
+def _line_halo(ndim, size, axis=-1, mode="reflect", origin=0, **_):
+    axis, size, origin, _mode = _line_row(ndim, size, axis, mode, origin)
+    return halo_of(ndim, [axis], [size], [origin])
+
+
+def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) -> np.ndarray:
+    """The largest or the smallest element of every window."""
+    image = as_array(input)
+    size, footprint = _given_window(size, footprint)
+    cval = as_number(cval, "cval")
+    if footprint is None:
+        rows = _box_rows(image.ndim, size, mode, origin, axes)
+        return _box(largest, image, rows, cval, as_real_output(output, image))
+    footprint, origins = as_window(image.ndim, None, footprint, origin, axes)
+    if not isinstance(mode, str) and np.iterable(mode):
+        raise RuntimeError("A sequence of modes is not supported for non-separable footprints")
+    code = as_mode(mode)
+    output = as_real_output(output, image)
+
+    def select(source, cval, result, budget):  # SciPy casts cval to the dtype here, and only here
+        kernel("footprint_extremum", __name__)(source, footprint, origins, code, cval, largest, result, budget)
+
+    return over_window(select, image, int(footprint.sum()), code, cval, output)
+
+
+def _box(largest: bool, image: np.ndarray, rows: list[Row], cval: float, output: np.ndarray) -> np.ndarray:
+    if not rows:
+        output[...] = image
+        return output
+    constant = any(row[3] == as_mode("constant") for row in rows)
+
+    def apply(source, rows, target):
+        columns = [list(c) for c in zip(*rows, strict=True)]
+        budget = threads.budget(source.size, 4 * len(rows))
+        kernel("box_extremum", __name__)(source, *columns, float(cval), largest, target, budget)
+
+    def compute(source, target, cval):
+        if not constant or (holds(source.dtype, cval) and holds(target.dtype, cval)):
+            if source.dtype == target.dtype:
+                return apply(source, rows, target)
+            if source.dtype != bool and np.can_cast(source.dtype, target.dtype):  # the order stays: all at once
+                target[...] = source
+                return apply(target, rows, target)
+        for row in rows:  # SciPy's way: in float64 along each axis, then a cast to the output's dtype
+            plain = row[3] != as_mode("constant") or holds(source.dtype, cval)
+            work = source if plain else as_bytes(source).astype(np.float64)
+            result = np.empty(work.shape, work.dtype)
+            apply(work, [row], result)
+            cast_through_double(result, target)
+            source = target
+        return None
+
+    # Along the last two axes at once a thread reads rows that would be another's results: not in place.
+    return run(compute, image, output, cval if constant else 0, in_place=image.ndim > 2)
+
+
+@operation(halo=_halo)
+def minimum_filter(
+    input: Any,
+    size: Any = None,
+    footprint: Any = None,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Replace every element by the smallest element of the window around it.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.minimum_filter`. They are exact for every dtype (SciPy
+    compares in float64, which cannot tell large 64-bit integers apart).
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64. It is not changed.
+    size : int or sequence of int, optional
+        Width of a box window in elements. Either this or `footprint` is needed. An axis with 1 or less is not filtered.
+    footprint : array_like of bool, optional
+        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str or sequence of str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. A
+        footprint that is not a full box takes one for all axes.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the window; positive values move it toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined).
+
+    Raises
+    ------
+    RuntimeError
+        Neither `size` nor `footprint`, unknown mode, a sequence of the wrong length, a sequence of modes for a
+        footprint that is not a box, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a size or cval that is not a real number, an origin that is not whole.
+    ValueError
+        A footprint without elements, an origin that moves the window off its element, read-only `output`.
+
+    Notes
+    -----
+    The time of a box does not grow with its size.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.minimum_filter(np.array([4, 2, 9, 5, 5]), 3)
+    array([2, 2, 2, 5, 5])
+    """
+    warn_of_two_windows(size, footprint)
+    return extremum(False, input, size, footprint, output, mode, cval, origin, axes)
+
+
+@operation(halo=_line_halo)
+def minimum_filter1d(
+    input: Any,
+    size: Any,
+    axis: Any = -1,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+) -> np.ndarray:
+    """Replace every element by the smallest of its neighbours along one axis.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.minimum_filter1d`, exact for every dtype.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape but a single number; bool, integers, float16/32/64. It is not changed.
+    size : int
+        Length of the window in elements.
+    axis : int, optional
+        Along which axis; the last by default.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int, optional
+        Shift of the window; positive values move it toward index 0.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined).
+
+    Raises
+    ------
+    RuntimeError
+        A size below 1, unknown mode, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
+    ValueError
+        An axis that is not there, an origin that moves the window off its element, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.minimum_filter1d(np.array([[4, 2, 9], [5, 5, 5]]), 2)
+    array([[4, 2, 2],
+           [5, 5, 5]])
+    """
+    image = as_array(input)
+    row = _line_row(image.ndim, size, axis, mode, origin)
+    cval = as_number(cval, "cval")
+    return _box(False, image, [row], cval, as_real_output(output, image))
+
+
+@operation(halo=_halo)
+def maximum_filter(
+    input: Any,
+    size: Any = None,
+    footprint: Any = None,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Replace every element by the largest element of the window around it.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.maximum_filter`. They are exact for every dtype (SciPy
+    compares in float64, which cannot tell large 64-bit integers apart).
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64. It is not changed.
+    size : int or sequence of int, optional
+        Width of a box window in elements. Either this or `footprint` is needed. An axis with 1 or less is not filtered.
+    footprint : array_like of bool, optional
+        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str or sequence of str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. A
+        footprint that is not a full box takes one for all axes.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the window; positive values move it toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined).
+
+    Raises
+    ------
+    RuntimeError
+        Neither `size` nor `footprint`, unknown mode, a sequence of the wrong length, a sequence of modes for a
+        footprint that is not a box, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a size or cval that is not a real number, an origin that is not whole.
+    ValueError
+        A footprint without elements, an origin that moves the window off its element, read-only `output`.
+
+    Notes
+    -----
+    The time of a box does not grow with its size.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.maximum_filter(np.array([4, 2, 9, 5, 5]), 3)
+    array([4, 9, 9, 9, 5])
+    """
+    warn_of_two_windows(size, footprint)
+    return extremum(True, input, size, footprint, output, mode, cval, origin, axes)
+
+
+@operation(halo=_line_halo)
+def maximum_filter1d(
+    input: Any,
+    size: Any,
+    axis: Any = -1,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+) -> np.ndarray:
+    """Replace every element by the largest of its neighbours along one axis.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.maximum_filter1d`, exact for every dtype.
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape but a single number; bool, integers, float16/32/64. It is not changed.
+    size : int
+        Length of the window in elements.
+    axis : int, optional
+        Along which axis; the last by default.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int, optional
+        Shift of the window; positive values move it toward index 0.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined).
+
+    Raises
+    ------
+    RuntimeError
+        A size below 1, unknown mode, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
+    ValueError
+        An axis that is not there, an origin that moves the window off its element, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.maximum_filter1d(np.array([[4, 2, 9], [5, 5, 5]]), 2)
+    array([[4, 4, 9],
+           [5, 5, 5]])
+    """
+    image = as_array(input)
+    row = _line_row(image.ndim, size, axis, mode, origin)
+    cval = as_number(cval, "cval")
+    return _box(True, image, [row], cval, as_real_output(output, image))
