@@ -8,6 +8,7 @@
 
 #include "network.hpp"
 #include "simd.hpp"
+#include "unrolled.hpp"
 #include "window_rows.hpp"
 
 namespace fastmed {
@@ -23,6 +24,7 @@ struct Plan {
     Network columns, select;
     int64_t rank, lists, length;  // `lists` sorted lists of `length`
     bool by_columns = false, network;
+    enum { listed, median_3x3, median_3x3x3 } steps = listed;
 
     Plan(const Window& w, int64_t r) : rank(r), network(w.count <= MAX_NETWORK) {
         by_columns = w.box && w.rows.size() > 1 && w.shape.back() > 1;
@@ -31,6 +33,8 @@ struct Plan {
         if (!network) return;
         if (by_columns) columns = Network::sorting(length);
         select = Network::selecting(lists, length, rank);
+        if (Sort3::made_by(columns) && Median3x3::made_by(select)) steps = median_3x3;
+        if (Sort9::made_by(columns) && Median3x9::made_by(select)) steps = median_3x3x3;
     }
 };
 
@@ -50,6 +54,8 @@ public:
     void run(int threads) const {
         source.run(threads, [&] { return Scratch(*this); }, [](T*) {}, [&](Scratch& s) {
             if (s.any_nan || !plan.network) one_by_one(s);
+            else if (plan.steps == Plan::median_3x3) unrolled<Sort3, Median3x3>(s);
+            else if (plan.steps == Plan::median_3x3x3) unrolled<Sort9, Median3x9>(s);
             else if (plan.by_columns) by_columns(s);
             else all_at_once(s);
         });
@@ -96,6 +102,17 @@ private:
             exchange_all(plan.select, wires);
             take(wires, plan.select.outputs[0], s.ready.data() + x);
         }
+    }
+
+    template <class Sort, class Select> void unrolled(Scratch& s) const {
+        constexpr int L = simd<T>::lanes;
+        T* columns = s.columns.data();
+        for (int64_t x = 0; x < source.length; x += L)
+            Sort::template run<V>([&](int k) { return load(s.rows[k] + x); },
+                                  [&](int i, const V& v) { store(columns + i * width + x, v); });
+        for (int64_t x = 0; x < nx; x += L)
+            Select::template run<V>([&](int k) { return load(columns + k % Sort::wires * width + x + k / Sort::wires); },
+                                    [&](int, const V& v) { store(s.ready.data() + x, v); });
     }
 
     void all_at_once(Scratch& s) const {

@@ -16,6 +16,8 @@ from ._minmax import maximum_filter as maximum_filter
 from ._minmax import maximum_filter1d as maximum_filter1d
 from ._minmax import minimum_filter as minimum_filter
 from ._minmax import minimum_filter1d as minimum_filter1d
+from ._rank import percentile_filter as percentile_filter
+from ._rank import rank_filter as rank_filter
 from ._uniform import uniform_filter as uniform_filter
 from ._uniform import uniform_filter1d as uniform_filter1d
 

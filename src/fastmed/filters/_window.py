@@ -43,7 +43,7 @@ def as_window(ndim, size, footprint, origin, axes):
     if not footprint.any():
         raise RuntimeError("rank not within filter footprint size: footprint has no True element")
     origins = [check_origin(o, n) for o, n in zip(origins, footprint.shape, strict=True)]
-    return np.ascontiguousarray(footprint), origins
+    return np.array(footprint, order="C"), origins  # ascontiguousarray gives no array of 0 axes
 
 
 def one_mode(mode, footprint, axes):

@@ -1,0 +1,195 @@
+"""Any rank, and any percentile, over a box or any footprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._engine.arrays import as_array, as_axes, as_integer, as_mode, as_number, per_axis
+from .._engine.operation import kernel, operation
+from ._minmax import extremum
+from ._window import as_real_output, as_window, over_window, warn_of_two_windows, window_halo
+
+
+def _rank(rank: int, count: int) -> int:
+    """`rank` of `count` elements, counted from the smallest; negative ones count from the largest."""
+    found = rank + count if rank < 0 else rank
+    if not 0 <= found < count:
+        wanted = f"wanted is {-count} to {count - 1}"
+        raise RuntimeError(f"rank not within filter footprint size: found rank {rank}, {wanted}")
+    return found
+
+
+def _percentile_rank(percentile: float, count: int) -> int:
+    """The rank of a percentile, cut down to a whole one; negative percentiles count from 100."""
+    found = percentile + 100 if percentile < 0 else percentile
+    if found < 0 or found > 100:
+        raise RuntimeError(f"invalid percentile: found percentile {percentile}, wanted is -100 to 100")
+    if found != found:
+        raise ValueError("percentile must be a number, found NaN")
+    return count - 1 if found == 100 else int(float(count) * found / 100)
+
+
+def _select(rank_of, input, wanted, size, footprint, output, mode, cval, origin, axes) -> np.ndarray:
+    """The element of rank ``rank_of(wanted, count)`` of every window."""
+    image = as_array(input)
+    footprint, origins = as_window(image.ndim, size, footprint, origin, axes)
+    count = int(footprint.sum())
+    rank = rank_of(wanted, count)
+    if rank in (0, count - 1):
+        modes = _mode_of_each_axis(mode, image.ndim, as_axes(axes, image.ndim)) if footprint.all() else mode
+        return extremum(rank > 0 or count == 1, image, None, footprint, output, modes, cval, origins, None)
+    if not isinstance(mode, str) and np.iterable(mode):
+        raise RuntimeError("A sequence of modes is not supported by non-separable rank filters")
+    code = as_mode(mode)
+    cval = as_number(cval, "cval")
+    output = as_real_output(output, image)
+
+    def select(source, cval, result, budget):  # SciPy casts cval to the dtype, wrapping around
+        kernel("rank_filter", __name__)(source, footprint, origins, rank, code, cval, result, budget)
+
+    return over_window(select, image, count, code, cval, output)
+
+
+def _mode_of_each_axis(mode, ndim, axes):
+    """What the minimum and the maximum take: one mode for each axis of the array."""
+    modes = dict(zip(axes, per_axis(mode, len(axes)), strict=True))
+    return [modes.get(axis, "reflect") for axis in range(ndim)]
+
+
+@operation(halo=window_halo)
+def rank_filter(
+    input: Any,
+    rank: Any,
+    size: Any = None,
+    footprint: Any = None,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Replace every element by the one of a rank in the window around it.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.rank_filter`. They are exact for every dtype (SciPy
+    compares in float64, which cannot tell large 64-bit integers apart).
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64. It is not changed.
+    rank : int
+        Which of the window's elements in ascending order, from 0; negative ones count from the largest, -1.
+    size : int or sequence of int, optional
+        Width of a box window in elements. Either this or `footprint` is needed.
+    footprint : array_like of bool, optional
+        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Over a
+        full box the first and the last rank take one for each axis, too: they are the minimum and the maximum.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the window; positive values move it toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives
+        empty output.
+
+    Raises
+    ------
+    RuntimeError
+        A rank that the window does not have, neither `size` nor `footprint`, a size of 0, a footprint
+        without elements, unknown mode, a sequence of modes for any other rank, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a rank, size or origin that is not whole, a cval that is
+        not a real number.
+    ValueError
+        A negative size, an origin that moves the window off its element, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.rank_filter(np.array([4, 2, 9, 5, 5]), -2, 3)
+    array([4, 4, 5, 5, 5])
+    """
+    warn_of_two_windows(size, footprint)
+    rank = as_integer(rank, "rank")
+    return _select(_rank, input, rank, size, footprint, output, mode, cval, origin, axes)
+
+
+@operation(halo=window_halo)
+def percentile_filter(
+    input: Any,
+    percentile: Any,
+    size: Any = None,
+    footprint: Any = None,
+    output: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> np.ndarray:
+    """Replace every element by a percentile of the window around it.
+
+    Names, defaults and results are those of :func:`scipy.ndimage.percentile_filter`. They are exact for every dtype
+    (SciPy compares in float64, which cannot tell large 64-bit integers apart).
+
+    Parameters
+    ----------
+    input : array_like
+        Any shape; bool, integers, float16/32/64. It is not changed.
+    percentile : float
+        From 0, the smallest element, to 100, the largest. Negative ones count from 100: -20 is 80. Nothing is
+        interpolated: it is the element of rank ``int(n * percentile / 100)`` of n.
+    size : int or sequence of int, optional
+        Width of a box window in elements. Either this or `footprint` is needed.
+    footprint : array_like of bool, optional
+        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
+    output : array or dtype, optional
+        Where the result goes (may be `input`), or its dtype.
+    mode : str, optional
+        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Over a
+        full box the first and the last rank take one for each axis, too: they are the minimum and the maximum.
+    cval : scalar, optional
+        The outside value of mode 'constant'.
+    origin : int or sequence of int, optional
+        Shift of the window; positive values move it toward index 0.
+    axes : int or sequence of int, optional
+        Filter only along these.
+
+    Returns
+    -------
+    array
+        Same shape as `input`. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives
+        empty output.
+
+    Raises
+    ------
+    RuntimeError
+        A percentile outside -100 to 100, neither `size` nor `footprint`, a size of 0, a footprint
+        without elements, unknown mode, a sequence of modes for any other rank, wrong shape of `output`.
+    TypeError
+        Complex or other unsupported dtype, a size or origin that is not whole, a percentile or cval that is
+        not a real number.
+    ValueError
+        A negative size, an origin that moves the window off its element, read-only `output`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> fastmed.percentile_filter(np.array([4, 2, 9, 5, 5]), 50, 3)
+    array([4, 4, 5, 5, 5])
+    """
+    warn_of_two_windows(size, footprint)
+    percentile = as_number(percentile, "percentile")
+    return _select(_percentile_rank, input, percentile, size, footprint, output, mode, cval, origin, axes)
