@@ -36,7 +36,7 @@ def extract(archive: Path, out: Path, workers: int = 1, tiles: int | None = None
 
 def train(table: pd.DataFrame, label: str, group: str, out: Path, **options: Any) -> Evaluation:
     """Run `fastmed.learn.train`; leave evaluation.json and model.npz in `out`."""
-    from ..jobs._store import atomically
+    from .._engine.files import atomically
     from ..learn import save_model
     from ..learn import train as run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._engine.files import atomically
 from ..errors import TableError
 from ._table import matrix
 
@@ -162,17 +162,8 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "gamma": model.gamma.hex(), "label": model.label,
     }
     text = json.dumps({**header, "sha256": _digest(header, arrays)}, sort_keys=True).encode()
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomically(path) as stream:
+        np.savez(stream, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

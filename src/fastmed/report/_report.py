@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._engine.files import atomically
 from . import _svg
 from ._png import data_uri, to_grey
 
@@ -175,7 +174,8 @@ def write_report(path: str | Path, content: Content) -> Path:
     page = _environment().get_template("report.html").render(**_variables(content))
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(target, page)
+    with atomically(target) as stream:
+        stream.write(page.encode())
     return target
 
 
@@ -271,20 +271,3 @@ def _percent(share: float) -> str:
 def _ratio(theirs: float, ours: float) -> str:
     quotient = theirs / max(ours, 1e-12)
     return f"{quotient:.0f}×" if quotient >= 10 else f"{quotient:.1f}×"
-
-
-def _write_atomically(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a report has the rights that any new file would have.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
