@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -25,12 +26,43 @@ MODES = {
 KERNEL_DTYPES = frozenset(np.dtype(c) for c in "?bBhHiIlLqQfd")
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SCALARS = frozenset([int, float, bool, str, type(None)])
+_TEXT = (str, bytes)
+
+
+def remembered(check: F) -> F:
+    """``check(...)`` of plain arguments is computed once: checks are most of the time of a call on a small image.
+
+    Plain are positional numbers, text and None of Python's own types, and tuples of int: equal keys then mean equal
+    calls (1 and 1.0 differ, whose answers may). All others are checked afresh, and so is what raised. `check` gives
+    something that nobody changes.
+    """
+    kept = functools.lru_cache(maxsize=1024, typed=True)(check)
+
+    @functools.wraps(check)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and (_SCALARS.issuperset(map(type, args)) or all(map(_is_plain, args))):
+            return kept(*args)
+        return check(*args, **kwargs)
+
+    return cast(F, ask)
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    return kind in _SCALARS or (kind is tuple and all(type(v) is int for v in value))
+
+
 class UnsupportedDtypeError(TypeError, RuntimeError):
     """The dtype is not one that filters take (SciPy raises RuntimeError here, other libraries TypeError)."""
 
 
 def as_array(image: Any, name: str = "input", *, complex_too: bool = False) -> np.ndarray:
     """`image` as a NumPy array without copying where possible, its dtype checked."""
+    if type(image) is np.ndarray and image.dtype in KERNEL_DTYPES:
+        return image
     if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
         image = np.from_dlpack(image)
     array = np.asarray(image)
@@ -47,6 +79,8 @@ def as_array(image: Any, name: str = "input", *, complex_too: bool = False) -> n
 
 def kernel_dtype(dtype: np.dtype) -> np.dtype | None:
     """The dtype in which kernels compute `dtype`, or None when they cannot."""
+    if dtype in KERNEL_DTYPES:  # byte orders differ
+        return dtype
     native = dtype.newbyteorder("=")
     if native == np.float16:
         return np.dtype(np.float32)
@@ -55,10 +89,13 @@ def kernel_dtype(dtype: np.dtype) -> np.dtype | None:
 
 def native(array: np.ndarray) -> np.ndarray:
     """`array` in a kernel's dtype, byte order and alignment; itself where it is so already."""
-    dtype = kernel_dtype(array.dtype)
-    if dtype == array.dtype and array.flags.aligned and array.dtype.isnative:
+    if _is_native(array):
         return array
-    return np.require(array, dtype=dtype, requirements="A")
+    return np.require(array, dtype=kernel_dtype(array.dtype), requirements="A")
+
+
+def _is_native(array: np.ndarray) -> bool:
+    return array.dtype in KERNEL_DTYPES and array.flags.aligned
 
 
 def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -> np.ndarray:
@@ -113,7 +150,8 @@ def run(
     Complex arrays are computed part by part. Where the output is not a kernel's (float16, other byte order) or shares
     memory with the input in a way that the kernel cannot bear, a copy stands between.
     """
-    cval = as_number(cval, "cval", complex if output.dtype.kind == "c" else float)
+    if type(cval) is not float:
+        cval = as_number(cval, "cval", complex if output.dtype.kind == "c" else float)
     if image.size == 0:
         return output
     if output.dtype.kind == "c":
@@ -124,7 +162,7 @@ def run(
             output[...] = result
         return output
     source = native(image)
-    target = output if _writable_by_kernels(output) else np.empty(image.shape, kernel_dtype(output.dtype))
+    target = output if _is_native(output) else np.empty(image.shape, kernel_dtype(output.dtype))
     if np.may_share_memory(source, target):
         same = source.dtype == target.dtype and source.__array_interface__["data"] == target.__array_interface__["data"]
         if not (in_place and same and source.strides == target.strides):
@@ -133,10 +171,6 @@ def run(
     if target is not output:
         output[...] = target
     return output
-
-
-def _writable_by_kernels(output: np.ndarray) -> bool:
-    return kernel_dtype(output.dtype) == output.dtype and output.dtype.isnative and output.flags.aligned
 
 
 def as_bytes(array: np.ndarray) -> np.ndarray:
@@ -159,7 +193,7 @@ def cast_like_c(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def as_number(value: Any, name: str, kind: Callable[[Any], Any] = float) -> Any:
     """`value` as a float (or complex). Text is refused, though Python would read it."""
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, _TEXT):
             raise TypeError
         return kind(value)
     except TypeError:
@@ -199,6 +233,12 @@ def per_axis(value: Any, count: int, name: str = "sequence argument") -> list[An
     return values
 
 
+@functools.lru_cache(maxsize=256)
+def columns_of(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """All first members of `rows`, all second ones and so on, as kernels take them."""
+    return tuple(zip(*rows, strict=True))
+
+
 def as_mode(mode: Any) -> int:
     """The number of a border mode."""
     try:
@@ -206,6 +246,12 @@ def as_mode(mode: Any) -> int:
     except (KeyError, TypeError):
         known = ", ".join(MODES)
         raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {known}") from None
+
+
+@remembered
+def as_modes(mode: Any, count: int) -> tuple[int, ...]:
+    """The numbers of the modes of `count` axes, from one mode or a sequence of that length."""
+    return tuple(as_mode(m) for m in per_axis(mode, count))
 
 
 def as_integer(value: Any, name: str) -> int:

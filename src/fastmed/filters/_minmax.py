@@ -16,8 +16,10 @@ from .._engine.arrays import (
     as_mode,
     as_number,
     check_origin,
+    columns_of,
     halo_of,
     per_axis,
+    remembered,
     run,
 )
 from .._engine.operation import kernel, operation
@@ -34,7 +36,8 @@ from ._window import (
 Row = tuple[int, int, int, int]  # axis, size, origin and mode
 
 
-def _box_rows(ndim, size, mode, origin, axes) -> list[Row]:
+@remembered
+def _box_rows(ndim, size, mode, origin, axes) -> tuple[Row, ...]:
     """The axes along which a box is longer than 1."""
     axes = as_axes(axes, ndim)
     sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
@@ -44,9 +47,10 @@ def _box_rows(ndim, size, mode, origin, axes) -> list[Row]:
         if as_number(s, "size") > 1:
             s = int(s)
             rows.append((axis, s, check_origin(o, s), m))
-    return rows
+    return tuple(rows)
 
 
+@remembered
 def _line_row(ndim, size, axis, mode, origin) -> Row:
     """The one axis of a filter along lines."""
     axis = as_axis(axis, ndim)
@@ -101,14 +105,14 @@ def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) 
     return over_window(select, image, int(footprint.sum()), code, cval, output)
 
 
-def _box(largest: bool, image: np.ndarray, rows: list[Row], cval: float, output: np.ndarray) -> np.ndarray:
+def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, output: np.ndarray) -> np.ndarray:
     if not rows:
         output[...] = image
         return output
     constant = any(row[3] == as_mode("constant") for row in rows)
 
     def apply(source, rows, target):
-        columns = [list(c) for c in zip(*rows, strict=True)]
+        columns = columns_of(rows)
         budget = threads.budget(source.size, 4 * len(rows))
         kernel("box_extremum", __name__)(source, *columns, float(cval), largest, target, budget)
 
@@ -123,7 +127,7 @@ def _box(largest: bool, image: np.ndarray, rows: list[Row], cval: float, output:
             plain = row[3] != as_mode("constant") or holds(source.dtype, cval)
             work = source if plain else as_bytes(source).astype(np.float64)
             result = np.empty(work.shape, work.dtype)
-            apply(work, [row], result)
+            apply(work, (row,), result)
             cast_through_double(result, target)
             source = target
         return None
@@ -253,7 +257,7 @@ def minimum_filter1d(
     image = as_array(input)
     row = _line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
-    return _box(False, image, [row], cval, as_real_output(output, image))
+    return _box(False, image, (row,), cval, as_real_output(output, image))
 
 
 @operation(halo=_halo)
@@ -377,4 +381,4 @@ def maximum_filter1d(
     image = as_array(input)
     row = _line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
-    return _box(True, image, [row], cval, as_real_output(output, image))
+    return _box(True, image, (row,), cval, as_real_output(output, image))
