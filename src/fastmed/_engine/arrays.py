@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import warnings
@@ -55,6 +56,14 @@ def _is_plain(value: Any) -> bool:
     return kind in _SCALARS or (kind is tuple and all(type(v) is int for v in value))
 
 
+class NotANumberError(TypeError, ValueError):
+    """A number was wanted (SciPy raises ValueError for text among complex numbers, TypeError for all else)."""
+
+
+class NotAnAxisError(np.exceptions.AxisError, TypeError):
+    """An axis must be an integer (SciPy raises AxisError where a fraction is out of range, else TypeError)."""
+
+
 class UnsupportedDtypeError(TypeError, RuntimeError):
     """The dtype is not one that filters take (SciPy raises RuntimeError here, other libraries TypeError)."""
 
@@ -104,7 +113,7 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
         dtype = image.dtype.newbyteorder("=")
         return np.empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
     if isinstance(output, np.ndarray):
-        return _checked_output(output, image.shape, complex_result)
+        return _checked_output(output, image, complex_result)
     if not isinstance(output, str | type | np.dtype):
         raise RuntimeError(f"output must be a NumPy array or a dtype, found {type(output).__name__}")
     try:
@@ -116,22 +125,24 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
             raise RuntimeError(f"output must have complex dtype, found {output!r}")
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         dtype = np.promote_types(dtype, np.complex64)
-    _check_output_dtype(dtype)
+    _check_output_dtype(dtype, image, complex_result)
     return np.empty(image.shape, dtype)
 
 
-def _checked_output(output: np.ndarray, shape: tuple[int, ...], complex_result: bool) -> np.ndarray:
-    if output.shape != shape:
-        raise RuntimeError(f"output shape not correct: found {output.shape}, wanted {shape}")
+def _checked_output(output: np.ndarray, image: np.ndarray, complex_result: bool) -> np.ndarray:
+    if output.shape != image.shape:
+        raise RuntimeError(f"output shape not correct: found {output.shape}, wanted {image.shape}")
     if complex_result and output.dtype.kind != "c":
         raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
-    _check_output_dtype(output.dtype)
+    _check_output_dtype(output.dtype, image, complex_result)
     if not output.flags.writeable:
         raise ValueError("output array is read-only; a writable one is wanted")
     return output
 
 
-def _check_output_dtype(dtype: np.dtype) -> None:
+def _check_output_dtype(dtype: np.dtype, image: np.ndarray, complex_result: bool) -> None:
+    if dtype.kind == "c" and image.dtype.kind != "c" and not complex_result:
+        raise UnsupportedDtypeError(f"output has the complex dtype {dtype}; a real one is wanted for {image.dtype}")
     real = np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
     if not kernel_dtype(real):
         raise UnsupportedDtypeError(f"output has dtype {dtype}, which is not supported")
@@ -197,26 +208,30 @@ def as_number(value: Any, name: str, kind: Callable[[Any], Any] = float) -> Any:
             raise TypeError
         return kind(value)
     except TypeError:
-        raise TypeError(f"{name} must be a {'real' if kind is float else 'complex'} number, found {value!r}") from None
+        wanted = "real" if kind is float else "complex"
+        raise NotANumberError(f"{name} must be a {wanted} number, found {value!r}") from None
 
 
 def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """SciPy's ``axes=`` as a tuple of axis numbers from 0."""
     if axes is None:
         return tuple(range(ndim))
+    if np.isscalar(axes):  # text too, which is then no integer
+        return (as_axis(axes, ndim),)
     if isinstance(axes, Iterable):
         found = tuple(as_axis(a, ndim) for a in axes)
         if len(set(found)) != len(found):
             raise ValueError("axes must be unique")
         return found
-    if np.isscalar(axes):
-        return (as_axis(axes, ndim),)
     raise ValueError("axes must be an integer, iterable of integers, or None")
 
 
 def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
     """One axis number, counted from 0."""
-    value = as_integer(axis, name)
+    try:
+        value = as_integer(axis, name)
+    except TypeError as error:
+        raise NotAnAxisError(str(error)) from None
     if not -ndim <= value < ndim:
         # A ValueError and an IndexError: SciPy raises the one or the other.
         raise np.exceptions.AxisError(f"specified {name}: {value} is out of range for an array of {ndim} axes")
@@ -225,7 +240,7 @@ def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
 
 def per_axis(value: Any, count: int, name: str = "sequence argument") -> list[Any]:
     """One value for each of `count` axes, from a scalar or a sequence of that length."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not np.iterable(value):
         return [value] * count
     values = list(value)
     if len(values) != count:
@@ -271,12 +286,20 @@ def as_size(size: Any, name: str = "size") -> int:
     return value
 
 
+def as_length(size: Any, name: str = "size") -> int:
+    """The length of a window along one axis; too short ones are refused first, whole or not, as SciPy does it."""
+    with contextlib.suppress(TypeError):
+        if size < 1:
+            raise RuntimeError(f"incorrect filter size: {name} must be at least 1, found {size}")
+    return as_integer(size, name)
+
+
 def check_origin(origin: int, size: int) -> int:
     """A window's shift; the window must still hold the element itself."""
-    value = as_integer(origin, "origin")
-    if size // 2 + value < 0 or size // 2 + value >= size:
-        raise ValueError(f"invalid origin: found {value} for a window of {size}")
-    return value
+    with contextlib.suppress(TypeError):  # text and the like; a fraction off the window is refused as SciPy does it
+        if size // 2 + origin < 0 or size // 2 + origin >= size:
+            raise ValueError(f"invalid origin: found {origin} for a window of {size}")
+    return as_integer(origin, "origin")
 
 
 def halo_of(

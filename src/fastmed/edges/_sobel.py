@@ -65,7 +65,9 @@ def derivative(name: str, module: str, input: Any, axis: int, output: Any, mode:
     image = as_array(input, complex_too=True)
     axis = as_axis(axis, image.ndim)
     modes = as_modes(mode, image.ndim)
-    output = as_output(output, image, complex_result=image.dtype.kind == "c")
+    output = as_output(output, image)
+    if image.dtype.kind == "c" and output.dtype.kind != "c":
+        raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
 
     def compute(source, target, cval):
         budget = threads.budget(source.size, 3 * source.ndim)

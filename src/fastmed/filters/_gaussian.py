@@ -27,11 +27,11 @@ from .._engine.operation import kernel, operation
 
 def _radius(sigma: float, truncate: float, radius: Any) -> int:
     origin = ""
+    reach = as_number(truncate, "truncate") * sigma + 0.5
+    if not math.isfinite(reach):  # SciPy computes it before it looks at `radius`
+        error = OverflowError if math.isinf(reach) else ValueError
+        raise error(f"truncate * sigma must be finite, found {truncate!r} * {sigma!r}")
     if radius is None:
-        reach = as_number(truncate, "truncate") * sigma + 0.5
-        if not math.isfinite(reach):
-            error = OverflowError if math.isinf(reach) else ValueError
-            raise error(f"truncate * sigma must be finite, found {truncate!r} * {sigma!r}")
         radius, origin = int(reach), f" (truncate is {truncate!r})"
     if not isinstance(radius, numbers.Integral) or radius < 0:
         raise ValueError(f"Radius must be a nonnegative integer, found {radius!r}{origin}")

@@ -12,7 +12,7 @@ from .._engine.arrays import (
     as_axes,
     as_axis,
     as_bytes,
-    as_integer,
+    as_length,
     as_mode,
     as_number,
     check_origin,
@@ -54,9 +54,7 @@ def _box_rows(ndim, size, mode, origin, axes) -> tuple[Row, ...]:
 def _line_row(ndim, size, axis, mode, origin) -> Row:
     """The one axis of a filter along lines."""
     axis = as_axis(axis, ndim)
-    size = as_integer(size, "size")
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    size = as_length(size)
     return axis, size, check_origin(origin, size), as_mode(mode)
 
 
@@ -124,7 +122,9 @@ def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, o
                 target[...] = source
                 return apply(target, rows, target)
         for row in rows:  # SciPy's way: in float64 along each axis, then a cast to the output's dtype
-            plain = row[3] != as_mode("constant") or holds(source.dtype, cval)
+            # A fraction stays one in a float result, though it is cut among integers.
+            kept = holds(source.dtype, cval) and (target.dtype.kind != "f" or float(cval).is_integer())
+            plain = row[3] != as_mode("constant") or kept
             work = source if plain else as_bytes(source).astype(np.float64)
             result = np.empty(work.shape, work.dtype)
             apply(work, (row,), result)

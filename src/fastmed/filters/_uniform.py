@@ -11,7 +11,7 @@ from .._engine.arrays import (
     as_array,
     as_axes,
     as_axis,
-    as_integer,
+    as_length,
     as_mode,
     as_number,
     as_output,
@@ -47,9 +47,7 @@ def _halo(ndim, **arguments):
 @remembered
 def _row(ndim, size, axis=-1, mode="reflect", origin=0, **_):
     """The one pass of uniform_filter1d."""
-    axis, size = as_axis(axis, ndim), as_integer(size, "size")
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    axis, size = as_axis(axis, ndim), as_length(size)
     return axis, size, check_origin(origin, size), as_mode(mode)
 
 
