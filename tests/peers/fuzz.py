@@ -270,6 +270,39 @@ def _correlation_line(draw: Draw, image: np.ndarray) -> dict[str, Any]:
     return {**_line(draw, image), "weights": _weights(draw, (size,)), "origin": draw.origin(size)}
 
 
+def _spread(values):
+    return values.max() - values.min()
+
+
+def _slope(line, result):
+    step = line.size - result.size
+    for i in range(result.size):
+        result[i] = line[i + step] - line[i]
+
+
+def _largest(values, axis):
+    return np.max(values, axis=axis)
+
+
+def _user_window(draw: Draw, image: np.ndarray) -> dict[str, Any]:
+    return {**_window(draw, image), "function": _spread}
+
+
+def _user_line(draw: Draw, image: np.ndarray) -> dict[str, Any]:
+    found = {**_box_line(draw, image), "function": _slope}
+    found["filter_size"] = found.pop("size")
+    return found
+
+
+def _user_vectors(draw: Draw, image: np.ndarray) -> dict[str, Any]:
+    found = {**_window(draw, image), "function": _largest}
+    if found["mode"] != "constant":
+        del found["cval"]  # SciPy refuses it
+    if found["axes"] == () or not image.size:
+        found = {**found, "axes": None, "size": 1, "footprint": None, "origin": 0}  # SciPy forgets output=
+    return found
+
+
 COMPLEX = REAL + "FD"
 #: Name -> (arguments, dtypes, axes).
 GENERATORS: dict[str, tuple[Callable[[Draw, np.ndarray], dict[str, Any]], str, tuple[int, ...]]] = {
@@ -295,6 +328,9 @@ GENERATORS: dict[str, tuple[Callable[[Draw, np.ndarray], dict[str, Any]], str, t
     "convolve1d": (_correlation_line, COMPLEX, (0, 1, 2, 3, 4)),
     "sobel": (_derivative, COMPLEX, (0, 1, 2, 3, 4)),
     "prewitt": (_derivative, COMPLEX, (0, 1, 2, 3, 4)),
+    "generic_filter": (_user_window, REAL, (0, 1, 2, 3)),
+    "generic_filter1d": (_user_line, REAL, (0, 1, 2, 3)),
+    "vectorized_filter": (_user_vectors, REAL, (1, 2, 3)),
 }
 ORDERING = ("median_filter", "rank_filter", "percentile_filter", "minimum_filter", "maximum_filter",
             "minimum_filter1d", "maximum_filter1d")  # fmt: skip
@@ -322,9 +358,9 @@ def make(seed: int, number: int, names: list[str]) -> Case:
     case = Case(name, image, generate(draw, image), threads=2 if number // len(names) % 16 == 15 else 1)
     if draw.chance(0.1) and image.dtype.kind in "fc" and image.size:
         _put_nan(draw, case)
-    elif draw.chance(0.5) and not half:
+    elif draw.chance(0.5) and not half and (image.size or name != "vectorized_filter"):
         _put_output(draw, case)
-    if draw.chance(0.2) and not half and image.ndim:  # an array of 0 axes comes back before SciPy looks
+    if draw.chance(0.2) and not half and image.ndim and (image.size or name != "vectorized_filter"):  # an array of 0 axes comes back before SciPy looks
         _spoil(draw, case)
     _leave_out_what_is_undefined(case)
     return case
@@ -335,6 +371,8 @@ def _leave_out_what_is_undefined(case: Case) -> None:
     dtypes = [case.image.dtype, getattr(case.arguments.get("output"), "dtype", None), case.arguments.get("output")]
     unsigned = any(isinstance(d, np.dtype | type) and d in (np.uint64, np.dtype(">u8")) for d in dtypes)
     line = case.name in RANKS and case.image.ndim == 1
+    if "cval" not in case.arguments:
+        return
     if case.spoilt == "cval":
         value = case.arguments["cval"]
         if isinstance(value, float) and not np.isfinite(value):
@@ -369,7 +407,7 @@ def _put_output(draw: Draw, case: Case) -> None:
     else:
         dtypes = REAL
     dtype = np.dtype(draw.one(dtypes))
-    kind = draw.one(["dtype", "array", "in place"])
+    kind = "array" if case.name == "vectorized_filter" else draw.one(["dtype", "array", "in place"])
     if kind == "dtype":
         case.arguments["output"] = dtype if draw.chance(0.5) else dtype.type
     elif kind == "array" and image.ndim:
@@ -381,6 +419,10 @@ def _put_output(draw: Draw, case: Case) -> None:
 def _spoil(draw: Draw, case: Case) -> None:
     """Put junk in the place of one argument."""
     unsafe = {"size", "footprint", "origin", "cval", "output"} if case.name in RANKS and case.image.ndim == 1 else set()
+    if case.name.startswith("generic"):
+        unsafe |= {"cval", "function"}  # SciPy's own derivatives lose their exception where the output is another's copy
+    if case.name == "vectorized_filter":
+        unsafe |= {"output", "axes", "function"}  # SciPy moves the axes of whatever it is given
     if "nan" in case.notes:
         unsafe |= {"output", "axes", "size", "footprint"}
     names = sorted({*case.arguments, "output"} - unsafe)
@@ -495,7 +537,7 @@ def _understood(case: Case, wanted: Exception) -> bool:
 def _two_faults(case: Case, wanted: Exception) -> bool:
     """Whether the order of the checks decides, or SciPy's refusal is an accident of its arithmetic."""
     accident = any(text in str(wanted) for text in ACCIDENTS)
-    fraction = case.spoilt in ("size", "origin")  # which is off its range, too
+    fraction = case.spoilt in ("size", "filter_size", "origin")  # which is off its range, too
     return case.spoilt in ("axes", "footprint") or accident or (fraction and "origin" in str(wanted))
 
 
