@@ -360,7 +360,8 @@ def make(seed: int, number: int, names: list[str]) -> Case:
         _put_nan(draw, case)
     elif draw.chance(0.5) and not half and (image.size or name != "vectorized_filter"):
         _put_output(draw, case)
-    if draw.chance(0.2) and not half and image.ndim and (image.size or name != "vectorized_filter"):  # an array of 0 axes comes back before SciPy looks
+    # An array of 0 axes, or an empty one, comes back before SciPy looks at all.
+    if draw.chance(0.2) and not half and image.ndim and (image.size or name != "vectorized_filter"):
         _spoil(draw, case)
     _leave_out_what_is_undefined(case)
     return case
@@ -418,17 +419,20 @@ def _put_output(draw: Draw, case: Case) -> None:
 
 def _spoil(draw: Draw, case: Case) -> None:
     """Put junk in the place of one argument."""
-    unsafe = {"size", "footprint", "origin", "cval", "output"} if case.name in RANKS and case.image.ndim == 1 else set()
-    if case.name.startswith("generic"):
-        unsafe |= {"cval", "function"}  # SciPy's own derivatives lose their exception where the output is another's copy
-    if case.name == "vectorized_filter":
-        unsafe |= {"output", "axes", "function"}  # SciPy moves the axes of whatever it is given
-    if "nan" in case.notes:
-        unsafe |= {"output", "axes", "size", "footprint"}
-    names = sorted({*case.arguments, "output"} - unsafe)
-    case.spoilt = draw.one(names)
+    case.spoilt = draw.one(sorted({*case.arguments, "output"} - _never_spoilt(case)))
     case.arguments[case.spoilt] = draw.one(JUNK)
     case.in_place = False
+
+
+def _never_spoilt(case: Case) -> set[str]:
+    """Arguments whose junk breaks SciPy's memory, or whose refusal there is lost."""
+    if case.name in RANKS and case.image.ndim == 1:
+        return {"axes", "size", "footprint", "origin", "cval", "output"}
+    if case.name == "vectorized_filter":
+        return {"output", "axes", "function"}  # it moves the axes of whatever it is given
+    kept = {"output", "axes", "size", "footprint"} if "nan" in case.notes else set()
+    # SciPy's own derivatives lose their exception where the output is another's copy.
+    return kept | ({"cval", "function"} if case.name.startswith("generic") else set())
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------------

@@ -47,6 +47,32 @@ def test_cases_are_of_every_kind():
     assert {"axes", "cval", "mode", "origin", "output", "size", "weights"} <= {case.spoilt for case in cases}
 
 
+WHOLE = np.arange(-30, 30).reshape(6, 10)
+
+
+@pytest.mark.parametrize(
+    "name, image, arguments",
+    [
+        ("uniform_filter", WHOLE.astype(np.int8), {"size": [3, 4], "output": np.uint64}),
+        ("minimum_filter", WHOLE.astype(np.int32), {"size": 3, "mode": "constant", "cval": -40.7, "output": "f"}),
+        ("maximum_filter1d", WHOLE.astype(np.uint16), {"size": 3, "mode": "constant", "cval": 300.2, "output": "d"}),
+        ("uniform_filter", WHOLE, {"size": 3, "origin": np.array(1)}),
+        ("uniform_filter", WHOLE, {"size": 3, "origin": -2.5}),
+        ("uniform_filter1d", WHOLE, {"size": -2.5}),
+        ("uniform_filter1d", WHOLE, {"size": 3, "axis": 2.5}),
+        ("minimum_filter", WHOLE, {"size": 3, "axes": ""}),
+        ("minimum_filter", WHOLE, {"size": 3, "axes": b"reflect"}),
+        ("laplace", WHOLE.astype("d"), {"output": np.complex64}),
+        ("sobel", WHOLE.astype("D"), {"output": np.int16}),
+        ("gaussian_filter", WHOLE.astype("D"), {"sigma": 1, "cval": "a word"}),
+        ("gaussian_filter1d", WHOLE, {"sigma": np.inf, "radius": 3}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_random_calls_once_found(name, image, arguments):
+    assert fuzz.mismatch(fuzz.Case(name, image, {"cval": 0.0, **arguments})) == ""
+
+
 @pytest.mark.parametrize(
     "broken, said",
     [
