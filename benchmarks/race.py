@@ -12,6 +12,7 @@ the rounds of (its time / fastmed's time in that round).
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import sys
 import time
@@ -28,7 +29,7 @@ from fastmed._engine import isa, threads
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers import same  # law 2, as the tests know it
 
-OURS, COPY = "fastmed", "copy"
+OURS, COPY, ONE = "fastmed", "copy", "fastmed on one thread"
 
 #: A sample lasts at least so long; shorter calls are repeated inside it.
 SAMPLE_SECONDS = 2e-3
@@ -116,6 +117,7 @@ class Heat:
     left_out: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    load: tuple[float, float] = (0.0, 0.0)  # of the machine over the last minute, before and after
 
     def ratio(self, contender: str) -> float:
         """How many times fastmed's time the contender takes, round against round."""
@@ -192,8 +194,22 @@ def run(function: Any, peers: dict[str, Any], workload: Workload, settings: Sett
     del wanted
     target = np.empty_like(image)
     calls[COPY] = lambda: np.copyto(target, image)
+    if image.ndim > 2 and threads.get_num_threads() > 1:
+        calls[ONE] = lambda: _on_one_thread(calls[OURS])
+    before = _load()
     _time(calls, heat, settings)
+    heat.load = (before, _load())
     return heat
+
+
+def _on_one_thread(call: Callable[[], Any]) -> Any:
+    with threads.num_threads(1):
+        return call()
+
+
+def _load() -> float:
+    """How many processes ran or waited to run over the last minute; 0 where the system does not tell."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def _difference(ours: Any, theirs: Any, peer: Peer, image: np.ndarray, agree: Any) -> str:
@@ -282,7 +298,7 @@ def record(benchmark: Any, heat: Heat, contender: str, settings: Settings) -> No
         medians = {name: statistics.median(values) for name, values in heat.seconds.items()}
         benchmark.extra_info.update(
             ratios=ratios, medians=medians, left_out=heat.left_out, headline=heat.headline, build=level or backend,
-            threads=threads.get_num_threads(),
+            threads=threads.get_num_threads(), load=heat.load,
         )
     if benchmark.disabled:
         return

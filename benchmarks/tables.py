@@ -3,7 +3,8 @@
     pytest benchmarks
     python benchmarks/tables.py [.benchmarks/race.json ...]
 
-No number in them is typed by hand.
+No number in them is typed by hand. What bounds a row is said by hand, in benchmarks/notes.md: a section whose title is
+an operation goes below its table, any other one to the end.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS, COPY = "fastmed", "copy"
+OURS, COPY, ONE = "fastmed", "copy", "fastmed on one thread"
 #: Columns in this order; others follow.
 ORDER = ("scipy", "scikit-image", "OpenCV", "SimpleITK", "dask-image")
+#: Shape of the rows that show what a call costs by itself, and the peer that it is compared with.
+SMALL, OPENCV = (64, 64), "OpenCV"
+BUSY = " (*)"
 BEGIN, END = "<!-- speed table: begin -->", "<!-- speed table: end -->"
 
 Row = dict[str, Any]
@@ -46,6 +50,9 @@ def rows_of(benchmarks: list[Row]) -> list[Row]:
             "rounds": contenders[OURS]["stats"]["rounds"],
             "build": info["build"],
             "threads": info["threads"],
+            "scaling": info["ratios"].get(ONE),
+            "load": info.get("load") or (0.0, 0.0),
+            "shape": info["shape"],
         })
     return rows
 
@@ -64,12 +71,32 @@ def text_table(rows: list[Row]) -> list[str]:
 
 def markdown_table(rows: list[Row], names: list[str]) -> list[str]:
     """For the documents."""
-    titles = ["workload", "fastmed, ms", "times a copy", *names]
-    lines = ["| " + " | ".join(titles) + " |", "|---|" + "--:|" * (len(titles) - 1)]
-    for row in rows:
-        ratios = [_ratio(row["ratios"].get(n)) for n in names]
-        lines.append(f"| {row['label']} | {_ms(row['ms'])} | {_inverse(row)} | " + " | ".join(ratios) + " |")
-    return lines
+    scaled = [f"one thread to {rows[0]['threads']}"] if any(row["scaling"] for row in rows) else []
+    titles = ["workload", "fastmed, ms", "times a copy", *scaled, *names]
+    return _markdown(titles, [
+        [row["label"] + _busy(row), _ms(row["ms"]), _inverse(row), *(_ratio(row["scaling"]) for _ in scaled),
+         *(_ratio(row["ratios"].get(n)) for n in names)] for row in rows
+    ])
+
+
+def overhead_table(rows: list[Row]) -> list[str]:
+    """Images so small that the call itself decides, against OpenCV; empty where no row has both."""
+    chosen = [row for row in rows if row["shape"] == list(SMALL) and OPENCV in row["peer_ms"]]
+    lines = []
+    for row in chosen:
+        ours, theirs = 1e3 * row["peer_ms"][OURS], 1e3 * row["peer_ms"][OPENCV]
+        lines.append([row["label"] + _busy(row), f"{ours:.1f}", f"{theirs:.1f}", f"{ours - theirs:+.1f}"])
+    return _markdown(["workload", "fastmed, us", "OpenCV, us", "difference, us"], lines) if lines else []
+
+
+def _markdown(titles: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(titles) + " |", "|---|" + "--:|" * (len(titles) - 1),
+            *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def _busy(row: Row) -> str:
+    """The mark of a row that was timed while others used the machine."""
+    return BUSY if max(row["load"]) > row["threads"] + 0.5 else ""
 
 
 def _peers(rows: list[Row]) -> list[str]:
@@ -116,8 +143,23 @@ def conditions(runs: list[Row], rows: list[Row]) -> str:
         f"{processor}, {one['threads']} threads, build {one['build']}, {machine['system']}, Python "
         f"{machine['python_version']}, {libraries}; {runs[-1]['datetime'][:10]}. "
         f"All contenders of a row ran interleaved on the same data in one process, "
-        f"{min(r['rounds'] for r in rows)} to {max(r['rounds'] for r in rows)} rounds."
+        f"{min(r['rounds'] for r in rows)} to {max(r['rounds'] for r in rows)} rounds. {_loads(rows)}"
     )
+
+
+def _loads(rows: list[Row]) -> str:
+    loads = [load for row in rows for load in row["load"]]
+    busy = sum(bool(_busy(row)) for row in rows)
+    if not any(loads):
+        return "The load of the machine was not recorded."
+    text = f"The machine's load (average of a minute, the races included) was {min(loads):.1f} to {max(loads):.1f}"
+    return text + (f"; above the number of threads in the rows marked{BUSY}: {busy} of {len(rows)}." if busy else ".")
+
+
+def notes_of(text: str) -> dict[str, str]:
+    """The sections of benchmarks/notes.md: title -> text."""
+    sections = text.split("\n## ")[1:]
+    return {title.strip(): body.strip() for title, _, body in (s.partition("\n") for s in sections)}
 
 
 def readme_text(runs: list[Row], rows: list[Row]) -> str:
@@ -132,7 +174,7 @@ def readme_text(runs: list[Row], rows: list[Row]) -> str:
     ])
 
 
-def performance_text(runs: list[Row], rows: list[Row]) -> str:
+def performance_text(runs: list[Row], rows: list[Row], notes: dict[str, str]) -> str:
     """The whole of docs/performance.md."""
     lines = [
         "# Performance",
@@ -146,6 +188,8 @@ def performance_text(runs: list[Row], rows: list[Row]) -> str:
         "one thread). Nothing that reads and writes the array once on one thread can be much below 1.",
         "- **a peer's column**: how many times fastmed's time the peer takes: the median over the rounds of the two "
         "times in that round. Above 1 fastmed is quicker. Peers use the threads that they use by themselves.",
+        "- **one thread to n**: how many times longer fastmed takes on one thread. Rows near 1 and near a copy are "
+        "bound by memory.",
         "- Outcomes were compared before the clock ran: as the design's law 2 says, or as the remarks say.",
         "",
     ]
@@ -157,6 +201,13 @@ def performance_text(runs: list[Row], rows: list[Row]) -> str:
         lines += [f"## {name}", "", *markdown_table(short, _peers(short)), ""]
         lines += [f"- {text.partition(': ')[2]}" for text in _remarks(members)]
         lines += [""] if _remarks(members) else []
+        lines += [notes[name], ""] if name in notes else []
+    small = overhead_table(rows)
+    if small:
+        lines += [f"## Call overhead: {'x'.join(map(str, SMALL))} images", "", *small, ""]
+    for title, text in notes.items():
+        if title not in operations:
+            lines += [f"## {title}", "", text, ""]
     return "\n".join(lines)
 
 
@@ -174,6 +225,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("json", nargs="*", type=Path, default=[ROOT / ".benchmarks" / "race.json"],
                         help="of races on one machine; of the same workload the last one counts")
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder of README.md and docs/")
+    parser.add_argument("--notes", type=Path, default=Path(__file__).with_name("notes.md"),
+                        help="what is said by hand of the rows")
     options = parser.parse_args(arguments)
     runs = [json.loads(path.read_text()) for path in options.json]
     rows = list({row["label"]: row for run in runs for row in rows_of(run["benchmarks"])}.values())
@@ -187,7 +240,8 @@ def main(arguments: list[str] | None = None) -> int:
     readme = options.root / "README.md"
     new = between_markers(readme.read_text(), readme_text(runs, rows))
     (options.root / "docs").mkdir(exist_ok=True)
-    (options.root / "docs" / "performance.md").write_text(performance_text(runs, rows))
+    notes = notes_of(options.notes.read_text()) if options.notes.is_file() else {}
+    (options.root / "docs" / "performance.md").write_text(performance_text(runs, rows, notes))
     readme.write_text(new)
     return 0
 

@@ -110,7 +110,10 @@ private:
 
     // Steps that no output depends on go; what is left reads `inputs`.
     void prune() {
-        std::vector<char> live(MAX_WIRES + 1, 0);
+        uint16_t last = 0;  // not MAX_WIRES: looking at all of those took 40 us, three times the median of 64 x 64
+        for (const Step& s : steps) last = std::max({last, s.low, s.high});
+        for (uint16_t w : outputs) last = std::max(last, w);
+        std::vector<char> live(last + 1, 0);
         for (uint16_t w : outputs) live[w] = 1;
         std::vector<Step> kept;
         for (auto s = steps.rbegin(); s != steps.rend(); ++s) {
@@ -119,7 +122,7 @@ private:
             kept.push_back(*s);
         }
         steps.assign(kept.rbegin(), kept.rend());
-        for (int64_t w = 0; w <= MAX_WIRES; ++w)
+        for (int64_t w = 0; w <= last; ++w)
             if (live[w]) inputs.push_back(uint16_t(w));
     }
 };

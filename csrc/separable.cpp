@@ -454,7 +454,12 @@ bool sums_are_exact(DType dtype, const Pass& p) {
 void separable(const View& input, std::vector<Pass> passes, bool exact, const View& output, int threads) {
     if (input.size() == 0) return;
     const bool integers = output.dtype != DType::f32 && output.dtype != DType::f64;
-    for (Pass& p : passes) p.running = p.weights.empty() && integers && !sums_are_exact(input.dtype, p);
+    // The first pass reads the input, the others what the output's dtype has made of it: of -1, in uint64, 2^64 - 1.
+    const bool wraps = output.dtype == DType::u64 && !(input.dtype == DType::boolean || input.dtype == DType::u8 || input.dtype == DType::u16 || input.dtype == DType::u32);
+    for (Pass& p : passes) {
+        const bool read_exactly = sums_are_exact(input.dtype, p) && (&p == &passes[0] || !wraps);
+        p.running = p.weights.empty() && integers && !read_exactly;
+    }
     const bool single = input.dtype == DType::f32 && output.dtype == DType::f32 && !exact;
     const bool small = input.dtype == output.dtype && float_is_exact(input.dtype, passes);
     if (single || small) run<float>(input, output, passes, threads);

@@ -1,6 +1,7 @@
 // Arrays as kernels see them: a pointer, a dtype, a shape and byte strides. No Python here.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -18,8 +19,17 @@ struct View {
     char* data = nullptr;
     DType dtype = DType::u8;
     int ndim = 0;
-    std::array<int64_t, MAX_NDIM> shape{};
-    std::array<int64_t, MAX_NDIM> strides{};
+    std::array<int64_t, MAX_NDIM> shape;  // of which the first `ndim` count, and are copied: the rest is 1 kB
+    std::array<int64_t, MAX_NDIM> strides;
+
+    View() {}
+    View(const View& other) { *this = other; }
+    View& operator=(const View& other) {
+        data = other.data, dtype = other.dtype, ndim = other.ndim;
+        std::copy_n(other.shape.begin(), ndim, shape.begin());
+        std::copy_n(other.strides.begin(), ndim, strides.begin());
+        return *this;
+    }
 
     int64_t size() const {
         int64_t n = 1;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -48,6 +49,15 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", str(folder), *options]
     environment = {**os.environ, "COLUMNS": "200"}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+
+
+def with_loads(path: Path, before: float, after: float) -> None:
+    """Write another load of the machine into the JSON of a race."""
+    stored = json.loads(path.read_text())
+    for one in stored["benchmarks"]:
+        assert len(one["extra_info"].get("load", (0, 0))) == 2
+        one["extra_info"]["load"] = [before, after]
+    path.write_text(json.dumps(stored))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +117,7 @@ def test_tables_stand_between_the_markers(outcome):
     _, _, folder = outcome
     site = folder / "site"
     site.mkdir()
+    with_loads(folder / "kept" / "race.json", 0.1, 0.7)
     shutil.copy(BENCHMARKS / "tables.py", folder)
     command = [sys.executable, "tables.py", "kept/race.json", "--root", "site"]
     refused = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -116,7 +127,67 @@ def test_tables_stand_between_the_markers(outcome):
     readme = (site / "README.md").read_text()
     assert readme.startswith("before\n") and readme.endswith("\nafter\n") and "old" not in readme
     assert "| uniform_filter: noise 64x64 int32, size=3 |" in readme
-    assert "off by one, and says so one more" in (site / "docs" / "performance.md").read_text()
+    performance = (site / "docs" / "performance.md").read_text()
+    assert "off by one, and says so one more" in performance
+    assert "(average of a minute, the races included) was 0.1 to 0.7." in performance
     first = readme
     subprocess.run(command, cwd=folder, check=True)
     assert (site / "README.md").read_text() == first
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("tables")
+
+
+def row(**changed):
+    """A row as tables.py makes it of a race."""
+    return {
+        "label": "sobel: tissue 64x64 uint8", "ms": 0.012, "ratios": {"OpenCV": 0.5, "copy": 0.1},
+        "peer_ms": {"fastmed": 0.012, "OpenCV": 0.006, "copy": 0.001}, "notes": {}, "left_out": {}, "headline": True,
+        "small": False, "rounds": 4, "build": "v4", "threads": 2, "scaling": None, "load": (0.5, 1.5),
+        "shape": [64, 64], **changed,
+    }  # fmt: skip
+
+
+RUN = {
+    "machine_info": {"cpu": {}, "processor": "", "machine": "m", "system": "s", "python_version": "3", "libraries": {}},
+    "datetime": "2026-01-01T00:00:00",
+}
+
+
+def test_rows_timed_on_a_busy_machine_are_marked(tables):
+    quiet, busy = row(), row(label="sobel: tissue 9x9 uint8", load=(0.5, 7.0))
+    text = tables.performance_text([RUN], [quiet, busy], {})
+    assert "| tissue 64x64 uint8 |" in text and "| tissue 9x9 uint8 (*) |" in text
+    assert "was 0.5 to 7.0; above the number of threads in the rows marked (*): 1 of 2." in text
+
+
+def test_small_images_are_compared_with_opencv_in_microseconds(tables):
+    text = tables.performance_text([RUN], [row(), row(label="sobel: tissue 9x9 uint8", shape=[9, 9])], {})
+    assert "## Call overhead: 64x64 images" in text
+    assert text.count("| sobel: tissue 64x64 uint8 | 12.0 | 6.0 | +6.0 |") == 1
+    assert "sobel: tissue 9x9 uint8 | " not in text
+    assert "Call overhead" not in tables.performance_text([RUN], [row(peer_ms={"fastmed": 1.0})], {})
+
+
+def test_scaling_has_a_column_where_it_was_timed(tables):
+    volume = row(label="sobel: tissue 9x9x9 int16", scaling=1.84, shape=[9, 9, 9])
+    lines = tables.performance_text([RUN], [row(), volume], {}).splitlines()
+    assert "| workload | fastmed, ms | times a copy | one thread to 2 | OpenCV |" in lines
+    assert "| tissue 9x9x9 int16 | 0.012 | 10x | 1.84x | 0.50x |" in lines
+    assert "| tissue 64x64 uint8 | 0.012 | 10x |  | 0.50x |" in lines
+
+
+def test_notes_stand_below_their_operation_or_at_the_end(tables):
+    notes = tables.notes_of("# Head\n\nNot shown.\n\n## sobel\n\nBound by this.\n\n## Memory\n\nLittle.\n")
+    assert notes == {"sobel": "Bound by this.", "Memory": "Little."}
+    text = tables.performance_text([RUN], [row(), row(label="zebra: tissue 9x9 int8", shape=[9, 9])], notes)
+    places = [text.index(s) for s in ("## sobel", "Bound by this.", "## zebra", "## Memory", "Little.")]
+    assert places == sorted(places) and "Not shown" not in text
+
+
+def test_the_notes_of_the_project_are_read(tables):
+    notes = tables.notes_of((BENCHMARKS / "notes.md").read_text())
+    assert "Peak memory" in notes and all(notes.values())

@@ -66,7 +66,11 @@ def _simpleitk_gaussian(name):
 ROUNDING = "sums float32 in another order"
 RECURSIVE = "recursive approximation of the Gaussian"
 LARGE = [Workload(tissue, (128, 512, 512), "float32", headline=True), Workload(tissue, (128, 512, 512), "int16")]
-FLAT = [Workload(tissue, (2048, 2048), "float32"), Workload(tissue, (2048, 2048), "uint8", output="int16")]
+FLAT = [
+    Workload(tissue, (2048, 2048), "float32"),
+    Workload(tissue, (2048, 2048), "uint8", output="int16"),
+    Workload(tissue, (64, 64), "uint8", output="int16"),
+]
 SMOOTHED = [
     Workload(tissue, (128, 512, 512), "float32", sigma=1),
     Workload(tissue, (2048, 2048), "float32", sigma=1),

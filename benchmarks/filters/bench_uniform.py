@@ -56,6 +56,7 @@ WORKLOADS = [
     Workload(tissue, (2048, 2048), "uint16", size=5),
     Workload(tissue, (2048, 2048), "float32", size=5),
     Workload(tissue, (64, 64), "uint8", size=3),
+    Workload(tissue, (64, 64), "uint8", size=5),
 ]
 
 test_uniform = race(uniform_filter, PEERS, WORKLOADS)

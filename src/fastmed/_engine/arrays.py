@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -25,12 +27,51 @@ MODES = {
 KERNEL_DTYPES = frozenset(np.dtype(c) for c in "?bBhHiIlLqQfd")
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SCALARS = frozenset([int, float, bool, str, type(None)])
+_TEXT = (str, bytes)
+
+
+def remembered(check: F) -> F:
+    """``check(...)`` of plain arguments is computed once: checks are most of the time of a call on a small image.
+
+    Plain are positional numbers, text and None of Python's own types, and tuples of int: equal keys then mean equal
+    calls (1 and 1.0 differ, whose answers may). All others are checked afresh, and so is what raised. `check` gives
+    something that nobody changes.
+    """
+    kept = functools.lru_cache(maxsize=1024, typed=True)(check)
+
+    @functools.wraps(check)
+    def ask(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and (_SCALARS.issuperset(map(type, args)) or all(map(_is_plain, args))):
+            return kept(*args)
+        return check(*args, **kwargs)
+
+    return cast(F, ask)
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    return kind in _SCALARS or (kind is tuple and all(type(v) is int for v in value))
+
+
+class NotANumberError(TypeError, ValueError):
+    """A number was wanted (SciPy raises ValueError for text among complex numbers, TypeError for all else)."""
+
+
+class NotAnAxisError(np.exceptions.AxisError, TypeError):
+    """An axis must be an integer (SciPy raises AxisError where a fraction is out of range, else TypeError)."""
+
+
 class UnsupportedDtypeError(TypeError, RuntimeError):
     """The dtype is not one that filters take (SciPy raises RuntimeError here, other libraries TypeError)."""
 
 
 def as_array(image: Any, name: str = "input", *, complex_too: bool = False) -> np.ndarray:
     """`image` as a NumPy array without copying where possible, its dtype checked."""
+    if type(image) is np.ndarray and image.dtype in KERNEL_DTYPES:
+        return image
     if not hasattr(image, "__array__") and hasattr(image, "__dlpack__"):
         image = np.from_dlpack(image)
     array = np.asarray(image)
@@ -47,6 +88,8 @@ def as_array(image: Any, name: str = "input", *, complex_too: bool = False) -> n
 
 def kernel_dtype(dtype: np.dtype) -> np.dtype | None:
     """The dtype in which kernels compute `dtype`, or None when they cannot."""
+    if dtype in KERNEL_DTYPES:  # byte orders differ
+        return dtype
     native = dtype.newbyteorder("=")
     if native == np.float16:
         return np.dtype(np.float32)
@@ -55,10 +98,13 @@ def kernel_dtype(dtype: np.dtype) -> np.dtype | None:
 
 def native(array: np.ndarray) -> np.ndarray:
     """`array` in a kernel's dtype, byte order and alignment; itself where it is so already."""
-    dtype = kernel_dtype(array.dtype)
-    if dtype == array.dtype and array.flags.aligned and array.dtype.isnative:
+    if _is_native(array):
         return array
-    return np.require(array, dtype=dtype, requirements="A")
+    return np.require(array, dtype=kernel_dtype(array.dtype), requirements="A")
+
+
+def _is_native(array: np.ndarray) -> bool:
+    return array.dtype in KERNEL_DTYPES and array.flags.aligned
 
 
 def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -> np.ndarray:
@@ -67,7 +113,7 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
         dtype = image.dtype.newbyteorder("=")
         return np.empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
     if isinstance(output, np.ndarray):
-        return _checked_output(output, image.shape, complex_result)
+        return _checked_output(output, image, complex_result)
     if not isinstance(output, str | type | np.dtype):
         raise RuntimeError(f"output must be a NumPy array or a dtype, found {type(output).__name__}")
     try:
@@ -79,22 +125,24 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
             raise RuntimeError(f"output must have complex dtype, found {output!r}")
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         dtype = np.promote_types(dtype, np.complex64)
-    _check_output_dtype(dtype)
+    _check_output_dtype(dtype, image, complex_result)
     return np.empty(image.shape, dtype)
 
 
-def _checked_output(output: np.ndarray, shape: tuple[int, ...], complex_result: bool) -> np.ndarray:
-    if output.shape != shape:
-        raise RuntimeError(f"output shape not correct: found {output.shape}, wanted {shape}")
+def _checked_output(output: np.ndarray, image: np.ndarray, complex_result: bool) -> np.ndarray:
+    if output.shape != image.shape:
+        raise RuntimeError(f"output shape not correct: found {output.shape}, wanted {image.shape}")
     if complex_result and output.dtype.kind != "c":
         raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
-    _check_output_dtype(output.dtype)
+    _check_output_dtype(output.dtype, image, complex_result)
     if not output.flags.writeable:
         raise ValueError("output array is read-only; a writable one is wanted")
     return output
 
 
-def _check_output_dtype(dtype: np.dtype) -> None:
+def _check_output_dtype(dtype: np.dtype, image: np.ndarray, complex_result: bool) -> None:
+    if dtype.kind == "c" and image.dtype.kind != "c" and not complex_result:
+        raise UnsupportedDtypeError(f"output has the complex dtype {dtype}; a real one is wanted for {image.dtype}")
     real = np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
     if not kernel_dtype(real):
         raise UnsupportedDtypeError(f"output has dtype {dtype}, which is not supported")
@@ -113,7 +161,8 @@ def run(
     Complex arrays are computed part by part. Where the output is not a kernel's (float16, other byte order) or shares
     memory with the input in a way that the kernel cannot bear, a copy stands between.
     """
-    cval = as_number(cval, "cval", complex if output.dtype.kind == "c" else float)
+    if type(cval) is not float:
+        cval = as_number(cval, "cval", complex if output.dtype.kind == "c" else float)
     if image.size == 0:
         return output
     if output.dtype.kind == "c":
@@ -124,7 +173,7 @@ def run(
             output[...] = result
         return output
     source = native(image)
-    target = output if _writable_by_kernels(output) else np.empty(image.shape, kernel_dtype(output.dtype))
+    target = output if _is_native(output) else np.empty(image.shape, kernel_dtype(output.dtype))
     if np.may_share_memory(source, target):
         same = source.dtype == target.dtype and source.__array_interface__["data"] == target.__array_interface__["data"]
         if not (in_place and same and source.strides == target.strides):
@@ -133,10 +182,6 @@ def run(
     if target is not output:
         output[...] = target
     return output
-
-
-def _writable_by_kernels(output: np.ndarray) -> bool:
-    return kernel_dtype(output.dtype) == output.dtype and output.dtype.isnative and output.flags.aligned
 
 
 def as_bytes(array: np.ndarray) -> np.ndarray:
@@ -159,30 +204,34 @@ def cast_like_c(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def as_number(value: Any, name: str, kind: Callable[[Any], Any] = float) -> Any:
     """`value` as a float (or complex). Text is refused, though Python would read it."""
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, _TEXT):
             raise TypeError
         return kind(value)
     except TypeError:
-        raise TypeError(f"{name} must be a {'real' if kind is float else 'complex'} number, found {value!r}") from None
+        wanted = "real" if kind is float else "complex"
+        raise NotANumberError(f"{name} must be a {wanted} number, found {value!r}") from None
 
 
 def as_axes(axes: Any, ndim: int) -> tuple[int, ...]:
     """SciPy's ``axes=`` as a tuple of axis numbers from 0."""
     if axes is None:
         return tuple(range(ndim))
+    if np.isscalar(axes):  # text too, which is then no integer
+        return (as_axis(axes, ndim),)
     if isinstance(axes, Iterable):
         found = tuple(as_axis(a, ndim) for a in axes)
         if len(set(found)) != len(found):
             raise ValueError("axes must be unique")
         return found
-    if np.isscalar(axes):
-        return (as_axis(axes, ndim),)
     raise ValueError("axes must be an integer, iterable of integers, or None")
 
 
 def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
     """One axis number, counted from 0."""
-    value = as_integer(axis, name)
+    try:
+        value = as_integer(axis, name)
+    except TypeError as error:
+        raise NotAnAxisError(str(error)) from None
     if not -ndim <= value < ndim:
         # A ValueError and an IndexError: SciPy raises the one or the other.
         raise np.exceptions.AxisError(f"specified {name}: {value} is out of range for an array of {ndim} axes")
@@ -191,12 +240,18 @@ def as_axis(axis: Any, ndim: int, name: str = "axis") -> int:
 
 def per_axis(value: Any, count: int, name: str = "sequence argument") -> list[Any]:
     """One value for each of `count` axes, from a scalar or a sequence of that length."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not np.iterable(value):
         return [value] * count
     values = list(value)
     if len(values) != count:
         raise RuntimeError(f"{name} must have length equal to input rank: found {len(values)}, wanted {count}")
     return values
+
+
+@functools.lru_cache(maxsize=256)
+def columns_of(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """All first members of `rows`, all second ones and so on, as kernels take them."""
+    return tuple(zip(*rows, strict=True))
 
 
 def as_mode(mode: Any) -> int:
@@ -206,6 +261,12 @@ def as_mode(mode: Any) -> int:
     except (KeyError, TypeError):
         known = ", ".join(MODES)
         raise RuntimeError(f"boundary mode not supported: found {mode!r}, wanted one of {known}") from None
+
+
+@remembered
+def as_modes(mode: Any, count: int) -> tuple[int, ...]:
+    """The numbers of the modes of `count` axes, from one mode or a sequence of that length."""
+    return tuple(as_mode(m) for m in per_axis(mode, count))
 
 
 def as_integer(value: Any, name: str) -> int:
@@ -225,12 +286,20 @@ def as_size(size: Any, name: str = "size") -> int:
     return value
 
 
+def as_length(size: Any, name: str = "size") -> int:
+    """The length of a window along one axis; too short ones are refused first, whole or not, as SciPy does it."""
+    with contextlib.suppress(TypeError):
+        if size < 1:
+            raise RuntimeError(f"incorrect filter size: {name} must be at least 1, found {size}")
+    return as_integer(size, name)
+
+
 def check_origin(origin: int, size: int) -> int:
     """A window's shift; the window must still hold the element itself."""
-    value = as_integer(origin, "origin")
-    if size // 2 + value < 0 or size // 2 + value >= size:
-        raise ValueError(f"invalid origin: found {value} for a window of {size}")
-    return value
+    with contextlib.suppress(TypeError):  # text and the like; a fraction off the window is refused as SciPy does it
+        if size // 2 + origin < 0 or size // 2 + origin >= size:
+            raise ValueError(f"invalid origin: found {origin} for a window of {size}")
+    return as_integer(origin, "origin")
 
 
 def halo_of(

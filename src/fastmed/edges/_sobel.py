@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axis, as_mode, as_output, per_axis, run
+from .._engine.arrays import as_array, as_axis, as_modes, as_output, run
 from .._engine.operation import kernel, operation
 
 
@@ -64,8 +64,10 @@ def derivative(name: str, module: str, input: Any, axis: int, output: Any, mode:
     """A kernel that takes (input, axis, modes, cval, output, threads), with SciPy's arguments of a derivative."""
     image = as_array(input, complex_too=True)
     axis = as_axis(axis, image.ndim)
-    modes = [as_mode(m) for m in per_axis(mode, image.ndim)]
-    output = as_output(output, image, complex_result=image.dtype.kind == "c")
+    modes = as_modes(mode, image.ndim)
+    output = as_output(output, image)
+    if image.dtype.kind == "c" and output.dtype.kind != "c":
+        raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
 
     def compute(source, target, cval):
         budget = threads.budget(source.size, 3 * source.ndim)

@@ -19,6 +19,7 @@ from .._engine.arrays import (
     as_output,
     halo_of,
     per_axis,
+    remembered,
     run,
 )
 from .._engine.operation import kernel, operation
@@ -26,11 +27,11 @@ from .._engine.operation import kernel, operation
 
 def _radius(sigma: float, truncate: float, radius: Any) -> int:
     origin = ""
+    reach = as_number(truncate, "truncate") * sigma + 0.5
+    if not math.isfinite(reach):  # SciPy computes it before it looks at `radius`
+        error = OverflowError if math.isinf(reach) else ValueError
+        raise error(f"truncate * sigma must be finite, found {truncate!r} * {sigma!r}")
     if radius is None:
-        reach = as_number(truncate, "truncate") * sigma + 0.5
-        if not math.isfinite(reach):
-            error = OverflowError if math.isinf(reach) else ValueError
-            raise error(f"truncate * sigma must be finite, found {truncate!r} * {sigma!r}")
         radius, origin = int(reach), f" (truncate is {truncate!r})"
     if not isinstance(radius, numbers.Integral) or radius < 0:
         raise ValueError(f"Radius must be a nonnegative integer, found {radius!r}{origin}")
@@ -43,6 +44,7 @@ def _order(order: Any) -> int:
     return as_integer(order, "order") if order != 0 else 0
 
 
+@remembered
 def _parameters(ndim, sigma, order=0, mode="reflect", truncate=4.0, radius=None, axes=None, **_):
     """The axes that are smoothed, and for each sigma, order, mode and radius."""
     axes = as_axes(axes, ndim)
@@ -62,6 +64,7 @@ def _halo(ndim, **arguments):
     return halo_of(ndim, [r[0] for r in rows], [2 * r[4] + 1 for r in rows], [0] * len(rows))
 
 
+@remembered
 def _weights(sigma: float, order: int, radius: int) -> np.ndarray:
     """Sampled derivative of a Gaussian, ready to be correlated with.
 
@@ -84,6 +87,7 @@ def _weights(sigma: float, order: int, radius: int) -> np.ndarray:
     return ((x[:, None] ** np.arange(order + 1)) @ q * bell)[::-1]
 
 
+@remembered
 def _row(ndim, sigma, axis=-1, order=0, mode="reflect", truncate=4.0, radius=None, **_):
     """The one pass of gaussian_filter1d."""
     try:

@@ -77,7 +77,7 @@ def median_filter(
     warn_of_two_windows(size, footprint)
     image = as_array(input)
     footprint, origins = as_window(image.ndim, size, footprint, origin, axes)
-    count = int(footprint.sum())
+    count = int(np.count_nonzero(footprint))
     code = one_mode(mode, footprint, as_axes(axes, image.ndim))
     cval = as_number(cval, "cval")
     output = as_real_output(output, image)

@@ -12,12 +12,14 @@ from .._engine.arrays import (
     as_axes,
     as_axis,
     as_bytes,
-    as_integer,
+    as_length,
     as_mode,
     as_number,
     check_origin,
+    columns_of,
     halo_of,
     per_axis,
+    remembered,
     run,
 )
 from .._engine.operation import kernel, operation
@@ -34,7 +36,8 @@ from ._window import (
 Row = tuple[int, int, int, int]  # axis, size, origin and mode
 
 
-def _box_rows(ndim, size, mode, origin, axes) -> list[Row]:
+@remembered
+def _box_rows(ndim, size, mode, origin, axes) -> tuple[Row, ...]:
     """The axes along which a box is longer than 1."""
     axes = as_axes(axes, ndim)
     sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
@@ -44,15 +47,14 @@ def _box_rows(ndim, size, mode, origin, axes) -> list[Row]:
         if as_number(s, "size") > 1:
             s = int(s)
             rows.append((axis, s, check_origin(o, s), m))
-    return rows
+    return tuple(rows)
 
 
+@remembered
 def _line_row(ndim, size, axis, mode, origin) -> Row:
     """The one axis of a filter along lines."""
     axis = as_axis(axis, ndim)
-    size = as_integer(size, "size")
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    size = as_length(size)
     return axis, size, check_origin(origin, size), as_mode(mode)
 
 
@@ -101,14 +103,14 @@ def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) 
     return over_window(select, image, int(footprint.sum()), code, cval, output)
 
 
-def _box(largest: bool, image: np.ndarray, rows: list[Row], cval: float, output: np.ndarray) -> np.ndarray:
+def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, output: np.ndarray) -> np.ndarray:
     if not rows:
         output[...] = image
         return output
     constant = any(row[3] == as_mode("constant") for row in rows)
 
     def apply(source, rows, target):
-        columns = [list(c) for c in zip(*rows, strict=True)]
+        columns = columns_of(rows)
         budget = threads.budget(source.size, 4 * len(rows))
         kernel("box_extremum", __name__)(source, *columns, float(cval), largest, target, budget)
 
@@ -120,10 +122,12 @@ def _box(largest: bool, image: np.ndarray, rows: list[Row], cval: float, output:
                 target[...] = source
                 return apply(target, rows, target)
         for row in rows:  # SciPy's way: in float64 along each axis, then a cast to the output's dtype
-            plain = row[3] != as_mode("constant") or holds(source.dtype, cval)
+            # A fraction stays one in a float result, though it is cut among integers.
+            kept = holds(source.dtype, cval) and (target.dtype.kind != "f" or float(cval).is_integer())
+            plain = row[3] != as_mode("constant") or kept
             work = source if plain else as_bytes(source).astype(np.float64)
             result = np.empty(work.shape, work.dtype)
-            apply(work, [row], result)
+            apply(work, (row,), result)
             cast_through_double(result, target)
             source = target
         return None
@@ -253,7 +257,7 @@ def minimum_filter1d(
     image = as_array(input)
     row = _line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
-    return _box(False, image, [row], cval, as_real_output(output, image))
+    return _box(False, image, (row,), cval, as_real_output(output, image))
 
 
 @operation(halo=_halo)
@@ -377,4 +381,4 @@ def maximum_filter1d(
     image = as_array(input)
     row = _line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
-    return _box(True, image, [row], cval, as_real_output(output, image))
+    return _box(True, image, (row,), cval, as_real_output(output, image))

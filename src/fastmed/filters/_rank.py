@@ -35,7 +35,7 @@ def _select(rank_of, input, wanted, size, footprint, output, mode, cval, origin,
     """The element of rank ``rank_of(wanted, count)`` of every window."""
     image = as_array(input)
     footprint, origins = as_window(image.ndim, size, footprint, origin, axes)
-    count = int(footprint.sum())
+    count = int(np.count_nonzero(footprint))
     rank = rank_of(wanted, count)
     if rank in (0, count - 1):
         modes = _mode_of_each_axis(mode, image.ndim, as_axes(axes, image.ndim)) if footprint.all() else mode

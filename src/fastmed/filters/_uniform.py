@@ -11,18 +11,21 @@ from .._engine.arrays import (
     as_array,
     as_axes,
     as_axis,
-    as_integer,
+    as_length,
     as_mode,
     as_number,
     as_output,
     check_origin,
+    columns_of,
     halo_of,
     per_axis,
+    remembered,
     run,
 )
 from .._engine.operation import kernel, operation
 
 
+@remembered
 def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
     """The axes that are averaged, and for each size, origin and mode."""
     axes = as_axes(axes, ndim)
@@ -33,7 +36,7 @@ def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
         if as_number(s, "size") > 1:
             s = int(s)
             rows.append((axis, s, check_origin(o, s), m))
-    return rows
+    return tuple(rows)
 
 
 def _halo(ndim, **arguments):
@@ -41,11 +44,10 @@ def _halo(ndim, **arguments):
     return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
 
 
+@remembered
 def _row(ndim, size, axis=-1, mode="reflect", origin=0, **_):
     """The one pass of uniform_filter1d."""
-    axis, size = as_axis(axis, ndim), as_integer(size, "size")
-    if size < 1:
-        raise RuntimeError(f"incorrect filter size: size must be at least 1, found {size}")
+    axis, size = as_axis(axis, ndim), as_length(size)
     return axis, size, check_origin(origin, size), as_mode(mode)
 
 
@@ -118,7 +120,7 @@ def _run(image, rows, output, cval):
     if not rows:
         output[...] = image
         return output
-    columns = [list(c) for c in zip(*rows, strict=True)]
+    columns = columns_of(rows)
 
     def compute(source, target, cval):
         budget = threads.budget(source.size, sum(columns[1]))
@@ -180,4 +182,4 @@ def uniform_filter1d(
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
     image = as_array(input, complex_too=True)
-    return _run(image, [_row(image.ndim, size, axis, mode, origin)], output, cval)
+    return _run(image, (_row(image.ndim, size, axis, mode, origin),), output, cval)

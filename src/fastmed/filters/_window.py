@@ -19,10 +19,12 @@ from .._engine.arrays import (
     cast_like_c,
     check_origin,
     per_axis,
+    remembered,
     run,
 )
 
 
+@remembered
 def as_window(ndim, size, footprint, origin, axes):
     """The footprint and the origins, one for every axis of the array."""
     axes = as_axes(axes, ndim)
@@ -43,7 +45,9 @@ def as_window(ndim, size, footprint, origin, axes):
     if not footprint.any():
         raise RuntimeError("rank not within filter footprint size: footprint has no True element")
     origins = [check_origin(o, n) for o, n in zip(origins, footprint.shape, strict=True)]
-    return np.array(footprint, order="C"), origins  # ascontiguousarray gives no array of 0 axes
+    footprint = np.array(footprint, order="C")  # ascontiguousarray gives no array of 0 axes
+    footprint.flags.writeable = False
+    return footprint, origins
 
 
 def one_mode(mode, footprint, axes):
