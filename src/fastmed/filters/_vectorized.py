@@ -32,8 +32,8 @@ class OutputShapeError(ValueError, RuntimeError):
 
 def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
     found = tuple(range(ndim)) if axes is None else (axes,) if np.isscalar(axes) else tuple(axes)
-    if len(found) > ndim:
-        raise ValueError(f"axes must not be more than the input has: found {len(found)}, wanted at most {ndim}")
+    if len(found) > ndim:  # the beginnings of these messages are SciPy's: its users match them
+        raise ValueError(f"The length of `axes` may not exceed the input's: found {len(found)}, wanted at most {ndim}")
     found = np.lib.array_utils.normalize_axis_tuple(found, ndim, "axes")
     return found
 
@@ -43,7 +43,7 @@ def _whole(values: Any, count: int, name: str, least: float) -> tuple[int, ...]:
     for value in values:
         if np.asarray(value).dtype.kind not in "iu" or value < least:
             kind = "positive integers" if least == 1 else "integers"
-            raise ValueError(f"all elements of {name} must be {kind}, found {value!r}")
+            raise ValueError(f"All elements of `{name}` must be {kind}. Found {value!r}")
     return tuple(int(v) for v in values)
 
 
@@ -51,23 +51,29 @@ def _window(ndim, size, footprint, origin, axes, mode, spacing):
     """The filtered axes, the window's shape, the footprint if it is one, and the origins."""
     axes = _axes(axes, ndim)
     if size is None and footprint is None:
-        raise ValueError("either size or footprint must be given, found neither")
+        raise ValueError("Either `size` or `footprint` must be provided. Found neither")
     if size is not None and footprint is not None:
-        raise ValueError("either size or footprint may be given, found both")
+        raise ValueError("Either `size` or `footprint` may be provided, not both.")
     if footprint is None:
         shape = _whole(voxels(size, spacing, len(axes)), len(axes), "size", 1)
     else:
         footprint = np.asarray(footprint, bool)
         shape = footprint.shape
     if len(shape) != len(axes):
-        raise ValueError(f"size or footprint must have as many axes as axes: found {len(shape)}, wanted {len(axes)}")
+        raise ValueError(
+            "`axes` must be compatible with the dimensionality of `size` or `footprint`: "
+            f"found {len(axes)} axes for {len(shape)}"
+        )
     origins = _whole(0 if origin is None else origin, len(axes), "origin", -math.inf)
     if len(origins) != len(axes):
-        raise ValueError(f"origin must be an integer or one for each axis: found {len(origins)}, wanted {len(axes)}")
+        raise ValueError(
+            "`origin` must be an integer or tuple of integers with length equal to the number of axes: "
+            f"found {len(origins)}, wanted {len(axes)}"
+        )
     if mode not in _PADDING:
-        raise ValueError(f"mode must be one of {', '.join(_PADDING)}, found {mode!r}")
+        raise ValueError(f"`mode` must be one of {', '.join(_PADDING)}. Found {mode!r}")
     if mode == "valid" and any(origins):
-        raise ValueError(f"mode 'valid' takes no origin, found {origin!r}")
+        raise ValueError(f"`mode='valid'` is incompatible with use of `origin`. Found {origin!r}")
     for n, shift in zip(shape, origins, strict=True):
         if n // 2 + shift < 0 or (n - 1) // 2 - shift < 0:
             raise ValueError(f"index can't contain negative values: found origin {shift} for a window of {n}")
@@ -78,16 +84,16 @@ def _outside(cval: Any, mode: str) -> Any:
     if cval is None:
         return 0.0
     if _PADDING[mode] != "constant":
-        raise ValueError(f"cval is for mode 'constant', found cval {cval!r} with mode {mode!r}")
+        raise ValueError(f"Use of `cval` is compatible only with `mode='constant'`. Found mode {mode!r}")
     if np.asarray(cval).dtype.kind not in "iufc":
-        raise ValueError(f"cval must include only numbers, found {cval!r}")
+        raise ValueError(f"`cval` must include only numbers. Found {cval!r}")
     return np.asarray(cval)[()]
 
 
 def _memory(batch_memory: Any) -> float:
     found = np.asarray(batch_memory)
     if found.ndim != 0 or found.dtype.kind not in "iuf" or not found > 0:
-        raise ValueError(f"batch_memory must be a positive number, found {batch_memory!r}")
+        raise ValueError(f"`batch_memory` must be positive number. Found {batch_memory!r}")
     return batch_memory
 
 
@@ -116,7 +122,7 @@ class _Batches:
         rest = self.view.shape[1:]
         count = min(self.view.shape[0], self.limit // (math.prod(rest) * self.view.itemsize or 1))
         if count < 1:
-            raise ValueError("batch_memory is insufficient for minimum chunk size: one slice of windows has "
+            raise ValueError("`batch_memory` is insufficient for minimum chunk size. One slice of windows has "
                              f"{math.prod(rest) * self.view.itemsize} bytes, found {self.limit}")  # fmt: skip
         return [(slice(i, i + int(count)),) for i in range(0, self.view.shape[0], int(count))]
 
@@ -314,7 +320,7 @@ def vectorized_filter(
     array([4, 4, 3, 7, 7])
     """
     if not callable(function):
-        raise ValueError(f"function must be a callable, found {function!r}")
+        raise ValueError(f"`function` must be a callable. Found {function!r}")
     image = as_array(input, complex_too=True)
     axes, shape, footprint, origins = _window(image.ndim, size, footprint, origin, axes, mode, spacing)
     cval, limit = _outside(cval, mode), _memory(batch_memory)
@@ -328,8 +334,8 @@ def vectorized_filter(
     if valid is not None:
         image = _masked(image, valid)
     if image.ndim == 0:
-        found = np.asarray(function(image if footprint is None else image[footprint]))
-        return _into(found, output)
+        found = function(image, axis=()) if footprint is None else function(image[footprint][..., footprint], axis=-1)
+        return _into(np.asarray(found), output)
     budget = threads.budget(image.size, 4 * math.prod(shape))
     if output is None or (output.dtype.kind != "c" and output.shape == image.shape):
         fast = _as_known(function, image, axes, shape, footprint, origins, mode, cval)
