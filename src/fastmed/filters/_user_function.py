@@ -68,14 +68,15 @@ def depends_on_nothing_else(function: Any) -> None:
 
 def positional(function: Any, extra: tuple[Any, ...], keywords: dict[str, Any], leading: int) -> tuple[Any, ...]:
     """The arguments after the first `leading` ones by position, as compiled code takes them."""
-    if not keywords:
-        return tuple(_argument(a) for a in extra)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        raise NotCompilableError("has no signature that tells the place of its keyword arguments") from None
-    bound = signature.bind(*[None] * leading, *extra, **keywords)
-    bound.apply_defaults()
+        if keywords:
+            raise NotCompilableError("has no signature that tells the place of its keyword arguments") from None
+        return tuple(_argument(a) for a in extra)
+    bound = signature.bind(*[None] * leading, *extra, **keywords)  # TypeError, as the call itself would
+    if bound.kwargs or keywords:
+        bound.apply_defaults()
     if bound.kwargs:
         raise NotCompilableError("takes arguments by keyword only")
     return tuple(_argument(a) for a in bound.args[leading:])

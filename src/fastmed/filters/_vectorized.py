@@ -337,7 +337,7 @@ def vectorized_filter(
         found = function(image, axis=()) if footprint is None else function(image[footprint][..., footprint], axis=-1)
         return _into(np.asarray(found), output)
     budget = threads.budget(image.size, 4 * math.prod(shape))
-    if output is None or (output.dtype.kind != "c" and output.shape == image.shape):
+    if output is None or (output.dtype.kind == "f" and output.shape == image.shape):
         fast = _as_known(function, image, axes, shape, footprint, origins, mode, cval)
         if fast is not None:
             return _into(fast(), output)

@@ -29,7 +29,7 @@ def window_loop(function: Any) -> Callable[..., None]:
                 here = values[starts[row] + i :]
                 for k in range(offsets.size):
                     window[k] = here[offsets[k]]
-                out[row, i] = float(function(window, *arguments))
+                out[row, i] = 1.0 * function(window, *arguments)  # a number, and no text that float() reads
 
     return loop
 
@@ -50,7 +50,7 @@ def valid_window_loop(function: Any) -> Callable[..., None]:
                     window[n] = values[at]
                     n += valid[at]
                 none[row, i] = n == 0
-                out[row, i] = float(function(window[:n], *arguments)) if n else np.nan
+                out[row, i] = 1.0 * function(window[:n], *arguments) if n else np.nan
 
     return loop
 
