@@ -87,10 +87,23 @@ def with_halo(image: np.ndarray, box: Box, halo: Sequence[tuple[int, int]], mode
             if mode == 4:
                 outside.append((slice(None),) * axis + (at < 0,))
         source = source[(slice(None),) * axis + (at,)]
-    block = np.array(source, np.float64, order="C")
+    room = np.zeros(source.size + 8)  # eight are copied where the last of a window may be one
+    block = room[:-8].reshape(source.shape)
+    block[...] = source
     for where in outside:
         block[where] = cval
     return block
+
+
+def runs_of(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets of the runs of at most eight neighbours, and how many elements stand before each."""
+    if offsets.size == 0:
+        return offsets, offsets
+    breaks = np.flatnonzero(np.diff(offsets, prepend=offsets[0] - 2) != 1)
+    lengths = np.diff(breaks, append=offsets.size)
+    inside = np.arange(offsets.size) - np.repeat(breaks, lengths)
+    places = np.flatnonzero(inside % 8 == 0)
+    return offsets[places], places
 
 
 def share(work: Callable[[int], None], count: int, workers: int) -> None:
@@ -202,24 +215,27 @@ def _call_c(loop: Any, *arguments: Any) -> None:
 
 def _compile(function: Any, make: str, arguments: tuple[Any, ...]) -> tuple[Any, bool]:
     """The loop named `make` around the function, compiled for these arguments, and whether that is new."""
-    from . import _window_loops
-
-    loop = compiled(function, getattr(_window_loops, make))
     from numba import typeof
 
+    from . import _window_loops
+
     signature = tuple(typeof(a) for a in arguments)
-    if signature in loop.overloads:
-        return loop, False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loop.compile(signature)
-    except Exception as error:
-        raise NotCompilableError(f"cannot be compiled: {_shortly(error)}") from None
-    return loop, True
+    reason = None
+    for fast in (True, False):  # NumPy's functions may have more arguments than those that stand for them
+        loop = compiled(function, getattr(_window_loops, make), fast)
+        if signature in loop.overloads:
+            return loop, False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                loop.compile(signature)
+            return loop, True
+        except Exception as error:
+            reason = error
+    raise NotCompilableError(f"cannot be compiled: {_shortly(reason)}") from None
 
 
-def _shortly(error: Exception) -> str:
+def _shortly(error: Exception | None) -> str:
     """The line of Numba's report that says most."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [n for n in lines if not n.startswith(("Failed in", "During:", "File", "-", "\x1b[1mDuring"))]
@@ -254,13 +270,13 @@ class _Windows:
         sizes = [part.stop - part.start for part in box]
         starts = sum((np.arange(n) * s).reshape([-1] + [1] * (len(sizes) - 2 - a))
                      for a, (n, s) in enumerate(zip(sizes[:-1], strides[:-1], strict=True)))  # fmt: skip
-        return block.ravel(), np.atleast_1d(np.asarray(starts, np.intp)).ravel(), offsets.astype(np.intp), sizes[-1]
+        return block.base, np.atleast_1d(np.asarray(starts, np.intp)).ravel(), offsets.astype(np.intp), sizes[-1]
 
     def validity(self, box: Box, values: np.ndarray) -> np.ndarray:
         """Which of the box's values the function may see; what mode 'constant' puts outside is one of them."""
         found = np.ones(values.size, bool)
         if self.valid is not None:
-            found = with_halo(self.valid, box, self.halo, self.mode, 1.0).ravel() != 0
+            found = with_halo(self.valid, box, self.halo, self.mode, 1.0).base != 0
         return found & ~np.isnan(values) if self.omit else found
 
     def put(self, box: Box, values: np.ndarray, none: np.ndarray | None = None) -> None:
@@ -299,7 +315,7 @@ def _compiled_windows(job: _Windows, loop: Any, arguments: tuple[Any, ...], call
             valid = job.validity(box, values)
             loop(values, valid, none, starts, count, offsets, out, job.stop, arguments)
         else:
-            loop(values, starts, count, offsets, out, job.stop, arguments)
+            loop(values, starts, count, *runs_of(offsets), offsets.size, out, job.stop, arguments)
     except Exception:
         _python_windows(job, call, box)  # raises what Python raises, where Python does
         return
@@ -322,7 +338,7 @@ def _check_windows(job: _Windows, loop: Any, arguments: tuple[Any, ...], call: A
                 warnings.simplefilter("ignore")
                 wanted = doubles("d", [call(values[at])])[0]
                 if valid is None:
-                    loop(values, one, 1, offsets, out, job.stop, arguments)
+                    loop(values, one, 1, *runs_of(offsets), offsets.size, out, job.stop, arguments)
                 else:
                     loop(values, valid, np.zeros((1, 1), bool), one, 1, offsets, out, job.stop, arguments)
         except Exception:
@@ -347,8 +363,8 @@ def _run_windows(job: _Windows, function: Any, c_function: _CFunction | None, ex
         arguments = positional(function, extra, keywords, 1)
         make = "valid_window_loop" if job.some else "window_loop"
         i64, f64, flags = np.empty(0, np.intp), np.empty(0), np.empty(0, bool)
-        head = (f64, flags, flags[None]) if job.some else (f64,)
-        sample = (*head, i64, 1, i64, f64[None], job.stop, arguments)
+        head = (f64, flags, flags[None], i64, 1, i64) if job.some else (f64, i64, 1, i64, i64, 1)
+        sample = (*head, f64[None], job.stop, arguments)
         loop, new = _compile(function, make, sample)
         if new:
             _check_windows(job, loop, arguments, call, pieces[0])

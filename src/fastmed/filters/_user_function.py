@@ -43,7 +43,16 @@ _cache: OrderedDict[Any, Any] = OrderedDict()
 _lock = threading.RLock()
 
 
-def compiled(function: Any, make: Callable[[Any], Any]) -> Any:
+class _Fast(threading.local):
+    """Whether copies get the functions of ``_window_sums`` for those of NumPy."""
+
+    on = True
+
+
+_fast = _Fast()
+
+
+def compiled(function: Any, make: Callable[[Any], Any], fast: bool = True) -> Any:
     """``make(function that Numba can call)``, once for all functions that are the same by content.
 
     Raises
@@ -53,12 +62,14 @@ def compiled(function: Any, make: Callable[[Any], Any]) -> Any:
     """
     key, build = _frozen(function)
     with _lock:
-        if (make, key) not in _cache:
-            _cache[make, key] = make(build())
+        place = (make, key, fast)
+        if place not in _cache:
+            _fast.on = fast
+            _cache[place] = make(build())
             while len(_cache) > KEPT:
                 _cache.popitem(last=False)
-        _cache.move_to_end((make, key))
-        return _cache[make, key]
+        _cache.move_to_end(place)
+        return _cache[place]
 
 
 def depends_on_nothing_else(function: Any) -> None:
@@ -116,7 +127,7 @@ def _frozen(function: Any, inside: tuple[Any, ...] = ()) -> tuple[Any, Callable[
     if isinstance(function, types.FunctionType):
         return _frozen_python(function, inside)
     if isinstance(function, types.BuiltinFunctionType | _NUMPY_FUNCTION | np.ufunc) and _is_plain(function):
-        return function, lambda: numba.njit(**_options())(_forward(function))
+        return function, lambda: numba.njit(**_options())(_forward(_instead(function)))
     raise NotCompilableError(f"is of type {type(function).__name__}, which may keep a state")
 
 
@@ -228,7 +239,7 @@ def _value(value: Any, name: str, code: types.CodeType, inside: tuple[Any, ...])
     if isinstance(value, type) and (value.__module__ in ("builtins", "numpy")):
         return value, lambda: value
     if isinstance(value, types.BuiltinFunctionType | _NUMPY_FUNCTION | np.ufunc) and _is_plain(value):
-        return value, lambda: value
+        return value, lambda: _instead(value)
     if isinstance(value, types.FunctionType) and value.__module__.split(".")[0] == "numpy":
         return value, lambda: value  # Numba has its own of these, or refuses them
     if callable(value):
@@ -240,7 +251,7 @@ def _module(module: types.ModuleType, name: str, code: types.CodeType, inside: t
     if module.__name__.split(".")[0] in _PLAIN_MODULES:
         if "random" in module.__name__:
             raise NotCompilableError(f"uses {module.__name__!r}")
-        return module, lambda: module
+        return module, lambda: _numpy(module, code) if module is np else module
     parts = {
         n: _value(getattr(module, n), f"{name}.{n}", code, inside)
         for n in dict.fromkeys(n for c in _codes(code) for n in c.co_names)
@@ -254,6 +265,24 @@ def _module(module: types.ModuleType, name: str, code: types.CodeType, inside: t
         return copy
 
     return (module, tuple((n, k) for n, (k, _) in parts.items())), build
+
+
+def _instead(function: Any) -> Any:
+    """What compiled code calls for a function of NumPy."""
+    from ._window_sums import INSTEAD
+
+    try:
+        return INSTEAD.get(function, function) if _fast.on else function
+    except TypeError:
+        return function
+
+
+def _numpy(module: types.ModuleType, code: types.CodeType) -> types.ModuleType:
+    """NumPy's names that the code may use, some with other functions behind them."""
+    copy = types.ModuleType("numpy")
+    for name in {n for c in _codes(code) for n in c.co_names if hasattr(module, n)}:
+        setattr(copy, name, _instead(getattr(module, name)))
+    return copy
 
 
 def agrees(found: float, wanted: float, window: np.ndarray) -> bool:
