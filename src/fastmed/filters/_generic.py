@@ -268,15 +268,18 @@ class _Windows:
         strides = np.array(block.strides, np.intp) // block.itemsize
         offsets = np.argwhere(self.footprint) @ strides
         sizes = [part.stop - part.start for part in box]
-        starts = sum((np.arange(n) * s).reshape([-1] + [1] * (len(sizes) - 2 - a))
+        starts: Any = sum((np.arange(n) * s).reshape([-1] + [1] * (len(sizes) - 2 - a))
                      for a, (n, s) in enumerate(zip(sizes[:-1], strides[:-1], strict=True)))  # fmt: skip
-        return block.base, np.atleast_1d(np.asarray(starts, np.intp)).ravel(), offsets.astype(np.intp), sizes[-1]
+        values = block.base
+        assert values is not None
+        return values, np.atleast_1d(np.asarray(starts, np.intp)).ravel(), offsets.astype(np.intp), sizes[-1]
 
     def validity(self, box: Box, values: np.ndarray) -> np.ndarray:
         """Which of the box's values the function may see; what mode 'constant' puts outside is one of them."""
         found = np.ones(values.size, bool)
         if self.valid is not None:
-            found = with_halo(self.valid, box, self.halo, self.mode, 1.0).base != 0
+            inside: Any = with_halo(self.valid, box, self.halo, self.mode, 1.0).base
+            found = inside != 0
         return found & ~np.isnan(values) if self.omit else found
 
     def put(self, box: Box, values: np.ndarray, none: np.ndarray | None = None) -> None:
@@ -575,8 +578,8 @@ def generic_filter(
     Raises
     ------
     RuntimeError
-        Neither `size` nor `footprint`, unknown mode, wrong shape of `output`, `extra_arguments` that is not a tuple, a C
-        function that reports a failure.
+        Neither `size` nor `footprint`, unknown mode, wrong shape of `output`, `extra_arguments` that is not a tuple, a
+        C function that reports a failure.
     TypeError
         Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number, a
         function that gives something else than a number.
@@ -592,8 +595,9 @@ def generic_filter(
     to, all compared at each call, so that a lambda written inside a loop is compiled once. A changed closure value or
     global array compiles anew; give what differs from call to call in `extra_arguments`.
 
-    Compiled and plain code agree to float64's rounding: sums may be taken in another order. Whole numbers are of 64 bits
-    and wrap around. A division by zero gives infinity or NaN, as for NumPy's numbers, without their warning, also
+    Sums, means, variances and extrema of a window, as NumPy's functions or the array's methods, have NumPy's very
+    digits; other code agrees with plain Python to float64's rounding. Whole numbers are of 64 bits and wrap
+    around. A division by zero gives infinity or NaN, as for NumPy's numbers, without their warning, also
     where both numbers are Python's own.
 
     Examples
@@ -789,8 +793,8 @@ def generic_filter1d(
         Any shape; bool, integers, float16/32/64. It is not changed.
     function : callable
         ``function(input_line, output_line, *extra_arguments, **extra_keywords)`` writes into `output_line`, which is
-        zero before. Both are 1-D float64 arrays; `input_line` is longer by ``filter_size - 1``: the line goes on at both
-        ends as `mode` says. What it may be is said at :func:`generic_filter`.
+        zero before. Both are 1-D float64 arrays; `input_line` is longer by ``filter_size - 1``: the line goes on at
+        both ends as `mode` says. What it may be is said at :func:`generic_filter`.
     filter_size : int
         Length of the window in elements.
     axis : int, optional

@@ -1,7 +1,7 @@
 """A user's Python function, ready to be compiled: what it is, what it depends on, whether that may be frozen.
 
-Numba takes globals and closed-over values as constants. So a function is compiled only when everything that it refers to
-is known and cannot change unseen: those values are copied, they are part of the key under which the compiled loop is
+Numba takes globals and closed-over values as constants. So a function is compiled only when everything that it refers
+to is known and cannot change unseen: those values are copied, they are part of the key under which the compiled loop is
 kept, and a function that refers to anything else is called as plain Python.
 """
 
@@ -103,15 +103,15 @@ def _argument(value: Any) -> Any:
         return tuple(_argument(v) for v in value)
     if isinstance(value, bool | int | float | complex | str | np.number | np.bool_ | types.NoneType):
         return value
-    raise NotCompilableError(f"is given an argument of type {type(value).__name__}; numbers, arrays and tuples are fine")
+    raise NotCompilableError(f"is given an argument of type {type(value).__name__}, not numbers, arrays or tuples")
 
 
 def warn_not_compiled(name: str, function: Any, reason: object, stacklevel: int) -> None:
     """Say why every window costs a call of Python."""
     called = getattr(function, "__name__", type(function).__name__)
-    text = str(reason).strip().splitlines()
+    text = next(iter(str(reason).strip().splitlines()), "")
     warnings.warn(
-        f"{name}: function {called!r} is called as plain Python, as slowly as by SciPy: it {text[0] if text else reason}",
+        f"{name}: function {called!r} is called as plain Python, as slowly as by SciPy: it {text}",
         NotCompiledWarning,
         stacklevel=stacklevel + 1,
     )
@@ -133,7 +133,7 @@ def _frozen(function: Any, inside: tuple[Any, ...] = ()) -> tuple[Any, Callable[
 
 def _options() -> dict[str, Any]:
     # A window has as many elements as it has: an index beyond it must raise, not read what stands there.
-    return {"nogil": True, "error_model": "numpy", "boundscheck": True}
+    return {"nogil": True, "error_model": "numpy", "boundscheck": True, "forceinline": True}
 
 
 def _forward(function: Any) -> Any:
@@ -231,7 +231,7 @@ def _value(value: Any, name: str, code: types.CodeType, inside: tuple[Any, ...])
         return (tuple, tuple(k for k, _ in parts)), lambda: tuple(m() for _, m in parts)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         if value.nbytes > LARGEST_CONSTANT:
-            raise NotCompilableError(f"refers to the array {name!r} of {value.nbytes} bytes; give it in extra_arguments")
+            raise NotCompilableError(f"refers to the array {name!r} of {value.nbytes} bytes; make it an argument")
         copy = np.array(value, order="C")
         return (value.dtype.str, value.shape, copy.tobytes()), lambda: copy
     if isinstance(value, types.ModuleType):

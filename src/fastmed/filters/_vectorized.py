@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import MODES, as_array, as_output, halo_of
+from .._engine.arrays import as_array, as_output, halo_of
 from .._engine.operation import explained, operation
 from ._generic import Box, as_mask, as_policy, boxes, refuse_nan, share, voxels
 from ._known import known
@@ -31,7 +31,7 @@ class OutputShapeError(ValueError, RuntimeError):
 
 
 def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
-    found = tuple(range(ndim)) if axes is None else (axes,) if np.isscalar(axes) else tuple(axes)
+    found: Any = tuple(range(ndim)) if axes is None else (axes,) if np.isscalar(axes) else tuple(axes)
     if len(found) > ndim:  # the beginnings of these messages are SciPy's: its users match them
         raise ValueError(f"The length of `axes` may not exceed the input's: found {len(found)}, wanted at most {ndim}")
     found = np.lib.array_utils.normalize_axis_tuple(found, ndim, "axes")
@@ -99,8 +99,8 @@ def _memory(batch_memory: Any) -> float:
 
 def _masked(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """`image` with NaN where the mask is False, in its own dtype or float64."""
-    dtype = image.dtype if image.dtype.kind in "fc" else np.float64
-    return np.where(mask, image.astype(dtype, copy=False), dtype.type(np.nan) if dtype is not np.float64 else np.nan)
+    dtype = image.dtype if image.dtype.kind in "fc" else np.dtype(np.float64)
+    return np.where(mask, image.astype(dtype, copy=False), dtype.type(np.nan))
 
 
 class _Batches:
@@ -182,7 +182,7 @@ def _pure(function: Any) -> bool:
 
 def _as_known(function, image, axes, shape, footprint, origins, mode, cval):
     """``filter()`` -> the result of a NumPy function for which there is a kernel, in NumPy's dtype; or None."""
-    code = _CODES.get("edge" if mode == "valid" else _PADDING[mode])
+    code = _CODES["edge" if mode == "valid" else _PADDING[mode]]
     if np.ndim(cval) or np.iscomplexobj(cval) or image.dtype.kind not in "biuf" or not axes:
         return None
     if mode == "valid" and any(n > image.shape[a] for a, n in zip(axes, shape, strict=True)):
@@ -213,10 +213,13 @@ def _on_dask(op, arguments):
     from ._generic import masked_or_plain
 
     image, mode = arguments["input"], arguments["mode"]
-    axes, shape, _, _ = _window(image.ndim, *(arguments[k] for k in ("size", "footprint", "origin", "axes", "mode", "spacing")))
+    names = ("size", "footprint", "origin", "axes", "mode", "spacing")
+    axes, shape, _, _ = _window(image.ndim, *(arguments[k] for k in names))
     rest = {**arguments, "mode": "nearest"} if mode == "valid" else {**arguments}
     padding = _PADDING[rest["mode"]]
-    sample = op.function(np.zeros((1,) * image.ndim, image.dtype), **{k: v for k, v in rest.items() if k not in ("input", "mask")})
+    one = np.zeros((1,) * image.ndim, image.dtype)
+    given = {k: v for k, v in rest.items() if k not in ("input", "mask", "output")}
+    sample = op.function(one if arguments["mask"] is None else _masked(one, one == 0), **given)
     if sample.shape != (1,) * image.ndim:
         raise ValueError(f"function must give one number for a window of a Dask array, found shape {sample.shape}")
     dtype = sample.dtype if arguments["output"] is None else as_output(arguments["output"], np.empty(0)).dtype
@@ -293,16 +296,16 @@ def vectorized_filter(
     Returns
     -------
     array
-        Same shape as `input` (but see 'valid') and the dtype that the function gives. Where it gives several numbers for
-        a window, their place is where the function puts it, and all windows must fit in one batch. Empty input gives
-        empty output.
+        Same shape as `input` (but see 'valid') and the dtype that the function gives. Where it gives several numbers
+        for a window, their place is where the function puts it, and all windows must fit in one batch. Empty
+        input gives empty output.
 
     Raises
     ------
     ValueError
-        A function that cannot be called, neither or both of `size` and `footprint`, one that does not fit `axes`, unknown
-        mode, a `cval` for another mode than 'constant', an `origin` with 'valid', too little `batch_memory`, wrong shape
-        of `output`, a mask of another shape, `nan_policy` 'omit', a NaN under 'raise', read-only `output`.
+        A function that cannot be called, neither or both of `size` and `footprint`, one that does not fit `axes`,
+        unknown mode, a `cval` for another mode than 'constant', an `origin` with 'valid', too little `batch_memory`,
+        wrong shape of `output`, a mask of another shape, `nan_policy` 'omit', a NaN under 'raise', read-only `output`.
     TypeError
         An unsupported dtype.
     Exception
@@ -374,13 +377,14 @@ def _run(function, image, axes, shape, footprint, origins, mode, cval, limit, ou
     if mode != "valid":
         borders = [(n // 2 + o, (n - 1) // 2 - o) for n, o in zip(shape, origins, strict=True)]
         options = {"constant_values": cval} if _PADDING[mode] == "constant" else {}
-        source = np.pad(source, [(0, 0)] * (image.ndim - len(axes)) + borders, _PADDING[mode], **options)
+        padding: Any = _PADDING[mode]
+        source = np.pad(source, [(0, 0)] * (image.ndim - len(axes)) + borders, padding, **options)
     elif output is not None and np.may_share_memory(image, output):
         source = source.copy()
     view = np.lib.stride_tricks.sliding_window_view(source, shape, last)
     if not axes:
-        found = np.asarray(function(view[..., footprint], axis=-1) if footprint is not None else function(view, axis=()))
-        return _into(found, output)
+        found = function(view, axis=()) if footprint is None else function(view[..., footprint], axis=-1)
+        return _into(np.asarray(found), output)
     if output is not None and output.ndim >= image.ndim:
         target: Any = np.moveaxis(output, axes, last)
     elif output is None:

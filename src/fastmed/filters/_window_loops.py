@@ -45,7 +45,7 @@ def window_loop(function: Any) -> Callable[..., None]:
     @njit(nogil=True, error_model="numpy")
     def loop(values, starts, count, runs, places, size, out, stop, arguments):
         room = np.empty(size + 8)
-        window = as_window(room[:size])
+        window: Any = as_window(room[:size])  # type: ignore[call-arg]
         for row in range(starts.size):
             if stop[0]:
                 return
@@ -74,7 +74,7 @@ def valid_window_loop(function: Any) -> Callable[..., None]:
                     window[n] = values[at]
                     n += valid[at]
                 none[row, i] = n == 0
-                out[row, i] = 1.0 * function(as_window(window[:n]), *arguments) if n else np.nan
+                out[row, i] = 1.0 * function(as_window(window[:n]), *arguments) if n else np.nan  # type: ignore[call-arg]
 
     return loop
 
@@ -142,7 +142,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
         for i in range(count):
             for k in range(offsets.size):
                 window[k] = values[starts[row] + i + offsets[k]]
-            if not _call_on_window(address, window, result, data):
+            if not _call_on_window(address, window, result, data):  # type: ignore[call-arg]
                 return False
             out[row, i] = result[0]
     return True
@@ -151,7 +151,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
 def _c_lines(lines, out, address, data):
     """The C function over all lines; False as soon as it reports a failure."""
     for row in range(lines.shape[0]):  # noqa: SIM110
-        if not _call_on_line(address, lines[row], out[row], data):
+        if not _call_on_line(address, lines[row], out[row], data):  # type: ignore[call-arg]
             return False
     return True
 

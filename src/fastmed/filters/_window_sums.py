@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, models, overload, overload_method, register_model
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# A call that is not inlined counts references to the window, atomically: 15 ns each time.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
 
 
 class Window(types.Array):
@@ -25,7 +26,7 @@ WINDOW = Window(types.float64, 1, "C")
 
 
 @intrinsic
-def as_window(typing, array):
+def as_window(typing: Any, array: Any) -> Any:
     """The same memory as a :class:`Window`."""
 
     def generate(context, builder, signature, values):
@@ -69,48 +70,79 @@ def smallest(w):
 
 
 @njit(**_OPTIONS)
-def _block(w, mean, squared):
-    """The sum of up to 128 values, or of their squared distances from `mean`, in NumPy's order."""
-    n = w.size
-    whole = n - n % 8
-    if not squared:
-        if n < 8:
-            total = 0.0
-            for k in range(n):
-                total += w[k]
-            return total
-        a, b, c, d, e, f, g, h = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-        for k in range(8, whole, 8):
-            a, b, c, d = a + w[k], b + w[k + 1], c + w[k + 2], d + w[k + 3]
-            e, f, g, h = e + w[k + 4], f + w[k + 5], g + w[k + 6], h + w[k + 7]
-        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-        for k in range(whole, n):
+def _block(w, begin, n):
+    """The sum of up to 128 values from `begin`, in NumPy's order."""
+    if n < 8:
+        total = 0.0
+        for k in range(begin, begin + n):
             total += w[k]
         return total
-    a = b = c = d = e = f = g = h = 0.0
-    for k in range(0, whole, 8):
-        v0, v1, v2, v3 = w[k] - mean, w[k + 1] - mean, w[k + 2] - mean, w[k + 3] - mean
-        v4, v5, v6, v7 = w[k + 4] - mean, w[k + 5] - mean, w[k + 6] - mean, w[k + 7] - mean
-        a, b, c, d = a + v0 * v0, b + v1 * v1, c + v2 * v2, d + v3 * v3
-        e, f, g, h = e + v4 * v4, f + v5 * v5, g + v6 * v6, h + v7 * v7
+    whole = begin + n - n % 8
+    a, b, c, d = w[begin], w[begin + 1], w[begin + 2], w[begin + 3]
+    e, f, g, h = w[begin + 4], w[begin + 5], w[begin + 6], w[begin + 7]
+    for k in range(begin + 8, whole, 8):
+        a, b, c, d = a + w[k], b + w[k + 1], c + w[k + 2], d + w[k + 3]
+        e, f, g, h = e + w[k + 4], f + w[k + 5], g + w[k + 6], h + w[k + 7]
     total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for k in range(whole, n):
-        total += (w[k] - mean) * (w[k] - mean)
+    for k in range(whole, begin + n):
+        total += w[k]
     return total
 
 
 @njit(**_OPTIONS)
-def _pairwise(w, mean, squared):
-    if w.size <= 128:
-        return _block(w, mean, squared)
-    half = w.size // 2
-    half -= half % 8
-    return _pairwise(w[:half], mean, squared) + _pairwise(w[half:], mean, squared)
+def _pairwise(w):
+    """The sum of more than 128: of two halves, each so again. A stack, as a recursive call counts references."""
+    sizes, lefts, done = np.empty(64, np.intp), np.empty(64), np.zeros(64, np.uint8)
+    sizes[0], depth, begin = w.size, 0, 0
+    while True:
+        n = sizes[depth]
+        if n > 128:
+            done[depth] = 0
+            sizes[depth + 1] = n // 2 - n // 2 % 8
+            depth += 1
+            continue
+        value = _block(w, begin, n)
+        begin += n
+        while depth > 0 and done[depth - 1]:
+            depth -= 1
+            value = lefts[depth] + value
+        if depth == 0:
+            return value
+        lefts[depth - 1], done[depth - 1] = value, 1
+        sizes[depth] = sizes[depth - 1] - sizes[depth]
+
+
+@njit(**_OPTIONS)
+def _whole(w):
+    """As _block, of all of w: without `begin`, no index can be negative, which makes it twice as fast."""
+    n = w.size
+    if n < 8:
+        total = 0.0
+        for k in range(n):
+            total += w[k]
+        return total
+    whole = n - n % 8
+    a, b, c, d, e, f, g, h = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+    for k in range(8, whole, 8):
+        a += w[k]
+        b += w[k + 1]
+        c += w[k + 2]
+        d += w[k + 3]
+        e += w[k + 4]
+        f += w[k + 5]
+        g += w[k + 6]
+        h += w[k + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for k in range(whole, n):
+        total += w[k]
+    return total
 
 
 @njit(**_OPTIONS)
 def total(w):
-    return _block(w, 0.0, False) if w.size <= 128 else _pairwise(w, 0.0, False)
+    if w.size > 128:
+        return _pairwise(w)
+    return _whole(w)
 
 
 @njit(**_OPTIONS)
@@ -121,7 +153,10 @@ def mean(w):
 @njit(**_OPTIONS)
 def variance(w):
     middle = total(w) / w.size
-    return (_block(w, middle, True) if w.size <= 128 else _pairwise(w, middle, True)) / w.size
+    distances = np.empty(w.size)
+    for k in range(w.size):
+        distances[k] = (w[k] - middle) * (w[k] - middle)
+    return total(distances) / w.size
 
 
 @njit(**_OPTIONS)
