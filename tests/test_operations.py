@@ -33,6 +33,22 @@ def curvature(input, axis, output, mode, cval):
     return fastmed.correlate1d(input, [1, -2, 1], axis, output, mode, cval)
 
 
+def spread(window):
+    return window.max() - window.min()
+
+
+def slope(line, result):
+    for i in range(result.size):
+        result[i] = line[i + 2] - line[i]
+
+
+def largest(windows, axis):
+    return windows.max(axis=axis)
+
+
+#: Samples of a parameter that means something else in each.
+FUNCTIONS = {"generic_filter": spread, "generic_filter1d": slope, "vectorized_filter": largest}
+
 #: Sample values of required parameters, and of those without which a call makes no sense.
 ARGUMENTS = {
     "sigma": 1.2,
@@ -40,6 +56,8 @@ ARGUMENTS = {
     "rank": 1,
     "percentile": 80,
     "weights": [0.25, -0.5, 0.125, 1],
+    "filter_size": 3,
+    "function": None,
     "derivative": fastmed.sobel,
     "derivative2": curvature,
 }
@@ -56,6 +74,8 @@ def samples(name, ndim):
     found = {k: v for k, v in ARGUMENTS.items() if k in OPERATIONS[name].signature.parameters}
     if name in ("convolve", "correlate"):  # weights over all axes
         found["weights"] = np.resize([0.25, -0.5, 0.125], (2,) * ndim)
+    if "function" in found:
+        found["function"] = FUNCTIONS[name]
     return found
 
 

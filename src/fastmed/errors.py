@@ -15,6 +15,7 @@ __all__ = [
     "MixedGeometry",
     "NoDicomError",
     "NoGeometry",
+    "NotCompiledWarning",
     "RepeatedPositions",
     "SeriesError",
     "TableError",
@@ -28,6 +29,10 @@ class FastmedError(Exception):
 
 class FastmedWarning(UserWarning):
     """Base of all warnings that fastmed gives."""
+
+
+class NotCompiledWarning(FastmedWarning, RuntimeWarning):
+    """A user's function could not be compiled and is called as plain Python; the text says why."""
 
 
 class BackendError(FastmedError, RuntimeError):

@@ -136,6 +136,14 @@ def kernel(name: str, module: str) -> Callable[..., Any]:
     return functools.partial(_interruptible, getattr(importlib.import_module(f"{module}_numba"), name))
 
 
+def explained(name: str, count: int) -> bool:
+    """Note a kernel that is made at run time, and its threads; whether the call is only being explained."""
+    if getattr(_explaining, "on", False):
+        _explaining.calls.append((name, count))
+        return True
+    return False
+
+
 def _interruptible(twin: Callable[..., Any], *args: Any) -> Any:
     """Run a compiled loop beside the main thread, so that Ctrl-C is answered while it runs."""
     large = any(isinstance(a, np.ndarray) and a.size > 1 << 20 for a in args)

@@ -11,6 +11,8 @@ from ._derivatives import generic_laplace as generic_laplace
 from ._derivatives import laplace as laplace
 from ._gaussian import gaussian_filter as gaussian_filter
 from ._gaussian import gaussian_filter1d as gaussian_filter1d
+from ._generic import generic_filter as generic_filter
+from ._generic import generic_filter1d as generic_filter1d
 from ._median import median_filter as median_filter
 from ._minmax import maximum_filter as maximum_filter
 from ._minmax import maximum_filter1d as maximum_filter1d
@@ -20,5 +22,6 @@ from ._rank import percentile_filter as percentile_filter
 from ._rank import rank_filter as rank_filter
 from ._uniform import uniform_filter as uniform_filter
 from ._uniform import uniform_filter1d as uniform_filter1d
+from ._vectorized import vectorized_filter as vectorized_filter
 
 __all__ = [name for name in dir() if not name.startswith("_")]

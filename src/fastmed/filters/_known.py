@@ -1,0 +1,63 @@
+"""NumPy's own functions over windows that kernels compute: the same values, at the speed of the named filters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._engine.arrays import MODES
+from ._minmax import maximum_filter, minimum_filter
+from ._rank import rank_filter
+from ._uniform import uniform_filter
+
+_LARGEST = (np.max, np.amax)
+_SMALLEST = (np.min, np.amin)
+_NAMES = {code: name for name, code in reversed(MODES.items())}
+
+
+def known(
+    function: Any, image: np.ndarray, footprint: np.ndarray, origins: Sequence[int], mode: int, cval: float
+) -> Callable[[Any], np.ndarray] | None:
+    """``filter(output)`` with the values of `function` over every window; None where no kernel gives just these.
+
+    Largest, smallest and middle values come in the input's dtype unless `output` is another; means in float64. A NaN in
+    a window gives NaN, as in NumPy.
+    """
+    try:
+        hash(function)
+    except TypeError:
+        return None
+    if image.dtype.kind not in "biuf" or not footprint.any() or not _holds(image.dtype, mode, cval):
+        return None
+    count = int(footprint.sum())
+    window: dict[str, Any] = {"size": footprint.shape} if footprint.all() else {"footprint": footprint}
+    window |= {"mode": _NAMES[mode], "cval": cval, "origin": list(origins)}
+    if function in _LARGEST:
+        return lambda output: maximum_filter(image, output=output, **window)
+    if function in _SMALLEST:
+        return lambda output: minimum_filter(image, output=output, **window)
+    if function is np.median and count % 2:
+        return lambda output: rank_filter(image, count // 2, output=output, **window)
+    if function is np.mean and footprint.all() and _summable(image):
+        return lambda output: uniform_filter(image, output=np.float64 if output is None else output, **window)
+    return None
+
+
+def _holds(dtype: np.dtype, mode: int, cval: float) -> bool:
+    """Whether the outside value is one of the input's dtype, so that it does not matter when it is cast."""
+    if mode != MODES["constant"]:
+        return True
+    if not math.isfinite(cval):
+        return dtype.kind == "f"
+    if dtype.kind == "f":
+        return abs(cval) <= np.finfo(dtype).max and float(dtype.type(cval)) == cval
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return cval == int(cval) and low <= int(cval) <= high
+
+
+def _summable(image: np.ndarray) -> bool:
+    """Whether a running sum is as good as a fresh one: nothing in it stays behind, and nothing is rounded away."""
+    return image.dtype.kind in "biu" and image.dtype.itemsize <= 4
