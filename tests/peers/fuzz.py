@@ -376,7 +376,7 @@ def _leave_out_what_is_undefined(case: Case) -> None:
         return
     if case.spoilt == "cval":
         value = case.arguments["cval"]
-        if isinstance(value, float) and not np.isfinite(value):
+        if isinstance(value, float | int) and (not np.isfinite(value) or (unsigned and value < 0)):
             case.arguments["cval"] = None  # as an integer it is undefined in C
     elif (unsigned and case.arguments["cval"] == -3.7) or (line and case.arguments["cval"] not in (0, 1)):
         case.arguments["cval"] = 1.0
