@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -565,9 +567,9 @@ def test_a_derivative_that_cannot_be_masked_is_refused():
         raise AssertionError("called")
 
     for more in ({"mask": IMAGE > 0}, {"spacing": 2}, {"nan_policy": "omit"}):
-        with pytest.raises(TypeError, match="keyword (mask|spacing)="):
+        with pytest.raises(TypeError, match=r"keyword (mask|spacing)="):
             fastmed.generic_laplace(IMAGE, plain, **more)
-        with pytest.raises(TypeError, match="keyword (mask|spacing)="):
+        with pytest.raises(TypeError, match=r"keyword (mask|spacing)="):
             fastmed.generic_gradient_magnitude(da.from_array(IMAGE), plain, **more)
 
 
@@ -575,6 +577,12 @@ def test_size_beside_a_footprint_warns_once():
     with pytest.warns(UserWarning, match="footprint") as caught:
         fastmed.median_filter(IMAGE, 3, np.ones((1, 1, 3)), mask=IMAGE > 0)
     assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_the_examples_of_the_guide_run():
+    guide = Path(__file__).resolve().parents[2] / "docs" / "flow.md"
+    outcome = doctest.testfile(str(guide), module_relative=False)
+    assert outcome.attempted > 4 and outcome.failed == 0
 
 
 def test_documentation_is_whole_and_is_left_out_under_OO():

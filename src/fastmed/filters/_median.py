@@ -54,8 +54,8 @@ def median_filter(
     Returns
     -------
     array
-        Same shape as `input`. A window with an even number of elements gives the upper of its two middle values. A
-        window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty output.
+        Same shape as `input`. A window with an even number of elements (that count) gives the upper of its two
+        middle values. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty output.
 
     Raises
     ------

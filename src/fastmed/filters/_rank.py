@@ -158,7 +158,8 @@ def rank_filter(
     ----------
     {real_input}
     rank : int
-        Which of the window's elements in ascending order, from 0; negative ones count from the largest, -1.
+        Which of the window's elements in ascending order, from 0; negative ones count from the largest, -1. Where only
+        k of the n elements count, it is rank r (k - 1) // (n - 1), from the same end.
     {size}
     {footprint}
     {output}
@@ -228,7 +229,7 @@ def percentile_filter(
     {real_input}
     percentile : float
         From 0, the smallest element, to 100, the largest. Negative ones count from 100: -20 is 80. Nothing is
-        interpolated: it is the element of rank ``int(n * percentile / 100)`` of n.
+        interpolated: it is the element of rank ``int(n * percentile / 100)`` of the n that count.
     {size}
     {footprint}
     {output}
