@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 
 import dask.array as da
@@ -344,6 +345,39 @@ def test_single_numbers_and_empty_images():
         function = getattr(fastmed, name)
         assert np.isnan(function(np.float64(3), mask=np.False_, **arguments))
         assert function(np.zeros((0, 4)), mask=np.ones((0, 4), bool), **arguments).shape == (0, 4)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "wrap", "constant", "nearest"])
+@pytest.mark.parametrize("dtype", "fh")
+def test_tiles_make_no_difference(mode, dtype, monkeypatch):
+    """Large images are corrected piece by piece."""
+    rng = np.random.default_rng(9)
+    image, mask = random_array(rng, (41, 50, 17), dtype), rng.random((41, 50, 17)) < 0.7
+    mask[:25, :30] = False
+    calls = [
+        ("gaussian_filter", {"sigma": 0.8}), ("gaussian_filter", {"sigma": 1, "order": 1, "spacing": 1.5}),
+        ("correlate", {"weights": rng.normal(size=(1, 4, 2))}), ("sobel", {"axis": 1}), ("laplace", {}),
+        ("median_filter", {"size": (3, 2, 3), "origin": (1, -1, 0)}), ("minimum_filter1d", {"size": 5, "axis": 0}),
+        ("gaussian_gradient_magnitude", {"sigma": 0.7}), ("gaussian_laplace", {"sigma": 0.7, "spacing": 0.9}),
+    ]  # fmt: skip
+    whole = [getattr(fastmed, name)(image, mask=mask, mode=mode, **more) for name, more in calls]
+    monkeypatch.setattr("fastmed.filters._masked.TILE", 64)
+    for (name, more), wanted in zip(calls, whole, strict=True):
+        own = image.copy()
+        found = getattr(fastmed, name)(own, output=own, mask=mask, mode=mode, **more)
+        assert np.allclose(found, wanted, rtol=0, atol=1e-4 if dtype == "f" else 0, equal_nan=dtype == "f"), name
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr("fastmed.filters._masked.TILE", 1 << 15)
+    image = np.ones((130, 140, 150), "f")
+    mask = np.random.default_rng(10).random(image.shape) < 0.5
+    for name, more in (("gaussian_filter", {"sigma": 0.6}), ("laplace", {}), *RANKS):
+        tracemalloc.start()
+        getattr(fastmed, name)(image, mask=mask, **more)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1.5 * image.nbytes, f"{name}: the result and what stands between"
 
 
 def test_threads_make_no_difference(monkeypatch):

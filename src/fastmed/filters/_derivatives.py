@@ -15,7 +15,7 @@ from .._engine.operation import OPERATIONS, operation
 from ._correlate import correlate1d
 from ._docs import documented
 from ._gaussian import gaussian_filter
-from ._masked import finish, reach_of_mask, taken_apart, wide
+from ._masked import finish, in_tiles, reach_of_mask, taken_apart, wide
 
 #: ``derivative(input, axis, output, mode, cval)``; `output` is an array to write into, or a dtype.
 Derivative = Callable[..., Any]
@@ -143,13 +143,30 @@ class _Composed:
         output = as_output(arguments["output"], image)
         if image.dtype.kind == "c" and output.dtype.kind != "c":
             raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+        halo, modes = self._tiling(image.ndim, spacing, arguments)
+
+        def compute(image, valid, result):
+            self._compute(image, valid, spacing, arguments, result)
+
+        return in_tiles(compute, image, valid, output, halo, modes)
+
+    def _compute(self, image, valid, spacing, arguments, result):
+        if valid is None and spacing is None:
+            OPERATIONS[self.name].function(image, **{**arguments, "output": result})
+            return
         total = self._total(image, valid, spacing, arguments)
-        if self.halo is None or spacing is not None:
-            output[...] = _finished(image, None, total, False, output.dtype)
-            return output
-        plain = OPERATIONS[self.name].function(_filled(image, valid), **{**arguments, "output": output.dtype})
-        output[...] = _finished(image, plain, total, self._whole(valid, arguments), output.dtype)
-        return output
+        plain, whole = None, False
+        if self.halo is not None and spacing is None:
+            plain = OPERATIONS[self.name].function(_filled(image, valid), **{**arguments, "output": result.dtype})
+            whole = self._whole(valid, arguments)
+        result[...] = _finished(image, plain, total, whole, result.dtype)
+
+    def _tiling(self, ndim, spacing, arguments):
+        """The halo, and modes if pieces with a halo are possible: not where two derivatives go on differently."""
+        modes = {mode for _, mode in self._axes_and_modes(ndim, arguments)}
+        if self.halo is None or len(modes) != 1:
+            return ((0, 0),) * ndim, None
+        return self.halo(ndim, **arguments, spacing=spacing), [modes.pop()] * ndim
 
     def lazily(self, op: Any, given: dict[str, Any]) -> Any:
         """The result for a Dask array, by way of functions that take Dask arrays."""

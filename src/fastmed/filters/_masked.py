@@ -8,13 +8,14 @@ is True everywhere changes nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .._engine.arrays import as_array, as_axes, as_axis, as_bytes, as_number, as_output, per_axis
+from .._engine.arrays import as_array, as_axes, as_axis, as_bytes, as_mode, as_number, as_output, per_axis
 from .._engine.keywords import as_spacing, asked, valid_elements
 from .._engine.operation import OPERATIONS
 from ._window import cast_through_double
@@ -22,6 +23,10 @@ from ._window import cast_through_double
 __all__ = ["Extended", "Linear", "asked", "finish", "modes_of", "reach_of_mask", "taken_apart", "wide"]
 
 Arguments = dict[str, Any]
+Halo = tuple[tuple[int, int], ...]
+
+#: Elements that are corrected at a time, about.
+TILE = 1 << 19
 
 
 def taken_apart(given: Arguments) -> tuple[Arguments, tuple[Any, Any, Any]]:
@@ -72,7 +77,7 @@ class Extended:
         Its halo, from arguments in elements.
     """
 
-    def __init__(self, name: str, halo: Callable[..., tuple[tuple[int, int], ...]]) -> None:
+    def __init__(self, name: str, halo: Callable[..., Halo]) -> None:
         self.name = name
         self.own_halo = halo
 
@@ -119,7 +124,7 @@ class Extended:
                 ]
         return changed
 
-    def halo(self, ndim: int, spacing: Any = None, **arguments: Any) -> tuple[tuple[int, int], ...]:
+    def halo(self, ndim: int, spacing: Any = None, **arguments: Any) -> Halo:
         """The operation's halo, from arguments in elements or millimetres."""
         if spacing is not None:
             arguments = self.in_elements(ndim, arguments, as_spacing(spacing, ndim))
@@ -149,17 +154,23 @@ class Extended:
         if valid is None and scale == 1.0:
             return self.plain(image, arguments, arguments["output"])
         output = self.output_for(image, arguments)
-        given_by_caller = output is arguments["output"]
-        result = np.empty(output.shape, output.dtype.newbyteorder("=")) if given_by_caller else output
-        self.compute(image, valid, scale, arguments, result)
-        if given_by_caller:
-            output[...] = result
-        return output
+        halo, modes = self.own_halo(image.ndim, **arguments), modes_of(image.ndim, arguments)
+
+        def compute(image, valid, result):
+            self.compute(image, valid, scale, arguments, result)
+
+        return in_tiles(compute, image, valid, output, halo, modes)
 
     def compute(
         self, image: np.ndarray, valid: np.ndarray | None, scale: float, arguments: Arguments, result: np.ndarray
     ) -> None:
         """The result where some elements do not count, or with derivatives per mm."""
+        if valid is not None and not valid.any():
+            # Nothing counts, unless the border does.
+            halo, modes = self.own_halo(valid.ndim, **arguments), modes_of(valid.ndim, arguments)
+            if not reach_of_mask("maximum_filter", valid, halo, modes).any():
+                finish(result, image, image, valid, valid, sums=False)
+                return
         source = image if valid is None else self.filled(image, valid)
         if scale == 1.0:
             self.plain(source, arguments, result)
@@ -176,18 +187,71 @@ class Extended:
             finish(result, image, values if scale == 1.0 else values * scale, whole, reached, sums=self.sums)
 
 
+def in_tiles(
+    compute: Callable[[np.ndarray, np.ndarray | None, np.ndarray], None],
+    image: np.ndarray, valid: np.ndarray | None, output: np.ndarray, halo: Halo, modes: list[Any] | None,
+) -> np.ndarray:
+    """Call ``compute(image, valid, result)`` on tiles with their halo, so that what stands between takes little memory.
+
+    A tile is clipped at the array's own edges, where the border mode holds, and goes on at the other end in mode
+    'wrap'. Without `modes` the array is one tile.
+    """
+    dtype = output.dtype.newbyteorder("=")
+    if np.may_share_memory(image, output):
+        image = image.copy()
+    if valid is not None and np.may_share_memory(valid, output):
+        valid = valid.copy()
+    around = [max(h) for h in halo]  # as far on one side as on the other: a border mode looks inward
+    wraps = [as_mode(mode) == as_mode("wrap") for mode in modes or []]
+    for place in _tiles(image.shape, around) if modes is not None else [tuple(slice(0, n) for n in image.shape)]:
+        part, its_valid, keep = image, valid, []
+        for axis, (tile, n, far) in enumerate(zip(place, image.shape, around, strict=True)):
+            first, last = tile.start - far, tile.stop + far
+            if tile == slice(0, n):
+                first, last = 0, n
+            elif not wraps[axis]:
+                first, last = max(first, 0), min(last, n)
+            at = slice(first, last) if 0 <= first <= last <= n else np.arange(first, last) % n
+            cut = (slice(None),) * axis + (at,)
+            part = part[cut]
+            its_valid = None if its_valid is None else its_valid[cut]
+            keep.append(slice(tile.start - first, tile.stop - first))
+        if its_valid is not None and its_valid.all():
+            its_valid = None
+        result = np.empty(part.shape, dtype)
+        compute(part, its_valid, result)
+        output[place] = result[tuple(keep)]
+    return output
+
+
+def _tiles(shape: tuple[int, ...], halo: list[int]) -> Iterator[tuple[slice, ...]]:
+    """The array in pieces of about TILE elements, though not so thin that their halo is most of the work."""
+    lengths = list(shape)
+    while math.prod(lengths) > TILE:
+        able = [axis for axis, n in enumerate(lengths) if n >= 2 * max(8, 4 * halo[axis])]
+        able = [axis for axis in able if axis < len(shape) - 1] or able  # lines stay whole as long as they can
+        if not able:
+            break
+        axis = max(able, key=lambda a: lengths[a])
+        lengths[axis] = -(-lengths[axis] // 2)
+    pieces = ([slice(i, min(i + k, n)) for i in range(0, n, k)] for n, k in zip(shape, lengths, strict=True))
+    return itertools.product(*pieces) if 0 not in shape else iter([tuple(slice(0, n) for n in shape)])
+
+
 def finish(
     result: np.ndarray, image: np.ndarray, values: np.ndarray, whole: np.ndarray, reached: np.ndarray, *, sums: bool
 ) -> np.ndarray:
     """Put `values` where no whole window counts, and what stands for "nothing counts" where nothing is reached."""
     partly = reached & ~whole
-    chosen = values[partly]
-    cast_into(result, partly, snapped(chosen) if sums and result.dtype.kind not in "fc" else chosen)
-    nothing = ~(reached | whole)
     if result.dtype.kind in "fc":
-        result[nothing] = complex(np.nan, np.nan) if result.dtype.kind == "c" else np.nan
-    else:
-        cast_into(result, nothing, image[nothing].real)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.copyto(result, values, casting="unsafe", where=partly)
+        np.copyto(result, complex(np.nan, np.nan) if result.dtype.kind == "c" else np.nan, where=~(reached | whole))
+        return result
+    chosen = values[partly]
+    cast_into(result, partly, snapped(chosen) if sums else chosen)
+    nothing = ~(reached | whole)
+    cast_into(result, nothing, image[nothing].real)
     return result
 
 
@@ -198,11 +262,10 @@ def snapped(sums: np.ndarray) -> np.ndarray:
 
 
 def cast_into(result: np.ndarray, where: Any, values: np.ndarray) -> None:
-    """``result[where] = values``, cast as SciPy does."""
+    """``result[where] = values`` for an integer result, cast as SciPy does."""
     target = as_bytes(result)
-    if target.dtype.kind in "fc" or target.dtype == values.dtype:
-        with np.errstate(over="ignore", invalid="ignore"):
-            target[where] = values
+    if target.dtype == values.dtype:
+        target[where] = values
         return
     cast = np.empty(values.shape, target.dtype)
     cast_through_double(np.asarray(values), cast)
@@ -244,7 +307,7 @@ class Linear(Extended):
     sums = True
 
     def __init__(
-        self, name: str, halo: Callable[..., tuple[tuple[int, int], ...]],
+        self, name: str, halo: Callable[..., Halo],
         mean: Callable[[np.ndarray, Arguments, Any, np.dtype], np.ndarray],
         total: Callable[[Arguments], float | None] = lambda _: None,
         per_mm: Callable[[int, Arguments, list[float]], float] | None = None,

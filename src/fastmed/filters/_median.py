@@ -55,7 +55,8 @@ def median_filter(
     -------
     array
         Same shape as `input`. A window with an even number of elements (that count) gives the upper of its two
-        middle values. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty output.
+        middle values. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty
+        output.
 
     Raises
     ------
