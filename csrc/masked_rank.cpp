@@ -1,18 +1,27 @@
-// Ranks where some elements of a window do not count. Windows then differ in how many values they have, which no
-// network can sort; but where all or none count there is nothing to do, and that is most of an image with a mask. So the
-// elements that count are added up for a whole row of windows, and the few windows in between are gathered and selected
-// from one by one.
+// Ranks where some elements of a window do not count. Where all or none count there is nothing to do, and that is most of
+// an image with a mask: the elements that count are added up for a whole row of windows first. Of the windows in between
+// a vector holds many neighbouring ones. What does not count is made larger than everything, a network sorts all of
+// them at once, and each window takes the rank that belongs to its own number of elements. (Selecting in each window by
+// itself, a masked 3 x 3 x 3 median of float32 took three times as long.) Large windows, and those with a NaN, are selected from one by one.
 #include "masked_rank.hpp"
 
 #include <algorithm>
 #include <limits>
 
+#include "network.hpp"
+#include "simd.hpp"
 #include "window_rows.hpp"
 
 namespace fastmed {
 namespace {
 
+// Above this many values the wires leave the first level cache.
+constexpr int64_t MAX_SORTED = 512;
+
 template <class T> class MaskedRank {
+    using V = typename simd<T>::v;
+    static constexpr int LANES = simd<T>::lanes;
+
     const View &in, &valid, &out;
     const Window& window;
     const Ints& ranks;
@@ -21,11 +30,13 @@ template <class T> class MaskedRank {
     const int last;  // the axis along which windows are neighbours
     const int64_t nx, before;
     int64_t length;  // windows that are treated at a time
+    Network sorting;
 
 public:
     MaskedRank(const View& i, const View& v, const Window& w, const Ints& r, Mode m, double c, const View& o)
         : in(i), valid(v), out(o), window(w), ranks(r), mode(m), cval(cast<T>(c)), last(i.ndim - 1), nx(i.shape[last]), before(w.before[last]) {
         length = std::clamp<int64_t>((int64_t(1) << 21) / window.count, 64, std::max<int64_t>(nx, 64));  // answers an interrupt in time
+        if (window.count <= MAX_SORTED) sorting = Network::sorting(window.count);
     }
 
     void run(int threads) const {
@@ -42,9 +53,10 @@ private:
         std::vector<uint8_t> marks;
         std::vector<int32_t> counts;
         std::vector<int64_t> at;
+        std::vector<V> wires;
         explicit Scratch(const MaskedRank& r)
-            : width(std::min(r.length, r.nx) + r.window.shape.back() - 1), values(r.window.rows.size() * width), chosen(r.window.count),
-              marks(r.window.rows.size() * width), counts(std::min(r.length, r.nx)), at(r.last + 1) {}
+            : width(std::min(r.length, r.nx) + r.window.shape.back() - 1 + LANES), values(r.window.rows.size() * width), chosen(r.window.count),
+              marks(r.window.rows.size() * width), counts(std::min(r.length, r.nx)), at(r.last + 1), wires(r.sorting.outputs.size()) {}
     };
 
     void piece(Scratch& s, int64_t row, int64_t x0) const {
@@ -54,19 +66,66 @@ private:
             row /= in.shape[d];
         }
         std::fill_n(s.counts.data(), n, 0);
+        bool nan = false;
         for (size_t r = 0; r < window.rows.size(); ++r) {
             uint8_t* marks = s.marks.data() + r * s.width;
-            fetch(s, window.rows[r], x0, n, s.values.data() + r * s.width, marks);
+            T* values = s.values.data() + r * s.width;
+            fetch(s, window.rows[r], x0, n, values, marks);
+            nan |= hide(values, marks, n + window.shape[last] - 1);
             for (int64_t dx : window.rows[r].x)
                 for (int64_t x = 0; x < n; ++x) s.counts[x] += marks[x + dx];
         }
         char* to = out.data + x0 * out.strides[last];
         for (int d = 0; d < last; ++d) to += s.at[d] * out.strides[d];
-        for (int64_t x = 0; x < n; ++x)
-            if (s.counts[x] > 0 && s.counts[x] < window.count) {
-                const T value = select(s, x);
-                std::memcpy(to + x * out.strides[last], &value, sizeof value);
-            }
+        const auto put = [&](int64_t x, T value) { std::memcpy(to + x * out.strides[last], &value, sizeof value); };
+        if (nan || sorting.outputs.empty()) {
+            for (int64_t x = 0; x < n; ++x)
+                if (partly(s, x)) put(x, select(s, x));
+            return;
+        }
+        for (int64_t x = 0; x < n; x += LANES) {
+            const int64_t end = std::min<int64_t>(x + LANES, n);
+            int64_t first = x;
+            while (first < end && !partly(s, first)) ++first;
+            if (first == end) continue;
+            sort(s, x);
+            for (int64_t i = first; i < end; ++i)
+                if (partly(s, i)) put(i, lane(s.wires[sorting.outputs[ranks[s.counts[i]]]], i - x));
+        }
+    }
+
+    bool partly(const Scratch& s, int64_t x) const { return s.counts[x] > 0 && s.counts[x] < window.count; }
+
+    static T lane(const V& v, int64_t i) {
+        T value;
+        std::memcpy(&value, reinterpret_cast<const char*>(&v) + i * int64_t(sizeof(T)), sizeof value);
+        return value;
+    }
+
+    // Puts the largest value in the place of what does not count. True: one that counts is NaN.
+    static bool hide(T* values, const uint8_t* marks, int64_t n) {
+        constexpr T top = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+        bool nan = false;
+        for (int64_t i = 0; i < n; ++i) {
+            values[i] = marks[i] ? values[i] : top;
+            nan |= values[i] != values[i];
+        }
+        return nan;
+    }
+
+    // All values of the windows at x and its neighbours, in order.
+    void sort(Scratch& s, int64_t x) const {
+        V* wire = s.wires.data();
+        const T* row = s.values.data() + x;
+        for (const auto& r : window.rows) {
+            for (int64_t dx : r.x) *wire++ = load(row + dx);
+            row += s.width;
+        }
+        for (const auto& step : sorting.steps) {
+            const V a = s.wires[step.low], b = s.wires[step.high];
+            s.wires[step.low] = vmin(a, b);
+            s.wires[step.high] = vmax(a, b);
+        }
     }
 
     // The values under one row of the window, for n neighbouring windows, and which of them count.
@@ -111,7 +170,7 @@ private:
             for (int64_t dx : r.x) {
                 if (k == counted) break;  // `chosen` holds no more than a window
                 chosen[k] = row[dx];
-                nan |= marks[dx] && row[dx] != row[dx];
+                nan |= row[dx] != row[dx];  // one that counts: the others are hidden
                 k += marks[dx];
             }
             row += s.width;
