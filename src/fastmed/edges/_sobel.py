@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axis, as_modes, as_output, run
+from .._engine.arrays import as_array, as_axis, as_modes, as_output, per_axis, run
 from .._engine.operation import kernel, operation
 from ..filters import correlate1d
 from ..filters._docs import documented
