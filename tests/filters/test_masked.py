@@ -331,14 +331,12 @@ def test_far_from_the_edge_of_the_mask_nothing_changes(dtype):
         assert np.array_equal(function(image, mask=mask, **arguments)[16:], function(image, **arguments)[16:])
 
 
-@pytest.mark.parametrize("output", [None, np.float64, np.float32, np.int16, np.uint8, ">i4", "c16"], ids=str)
+@pytest.mark.parametrize("output", [None, np.float64, np.float32, np.int16, np.uint8, ">i4"], ids=str)
 @pytest.mark.parametrize("name, arguments", [("uniform_filter", {"size": 3}), ("laplace", {}), *RANKS])
 def test_what_stands_where_nothing_counts(name, arguments, output):
     image = np.arange(64, dtype="h").reshape(8, 8)
     mask = np.zeros(image.shape, bool)
     mask[0, 0] = True
-    if output == "c16" and name != "uniform_filter":
-        return
     found = getattr(fastmed, name)(image, output=output, mask=mask, **arguments)
     far = found[4:, 4:]
     assert np.isnan(far).all() if far.dtype.kind in "fc" else np.array_equal(far, image[4:, 4:])
