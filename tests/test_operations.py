@@ -29,8 +29,8 @@ for _module in ("filters", "edges", "contours"):
     importlib.import_module(f"fastmed.{_module}")
 
 
-def curvature(input, axis, output, mode, cval):
-    return fastmed.correlate1d(input, [1, -2, 1], axis, output, mode, cval)
+def curvature(input, axis, output, mode, cval, **keywords):
+    return fastmed.correlate1d(input, [1, -2, 1], axis, output, mode, cval, **keywords)
 
 
 def spread(window):
@@ -168,6 +168,142 @@ def test_builds_and_twins_agree(name, dtype):
         refused = isinstance(wanted, np.ndarray) and wanted.dtype.kind == "U"
         assert str(found) == str(wanted) if refused else same(found, wanted, scale_of(image)), level
     assert results, "no C++ build is installed"
+
+
+#: Filters with the caller's own function say themselves what a mask is to it: tests/filters/test_generic.py.
+OWN_FUNCTION = {"generic_filter", "generic_filter1d", "vectorized_filter"}
+MASKED = [n for n in NAMES if "nan_policy" in OPERATIONS[n].signature.parameters and n not in OWN_FUNCTION]
+
+
+@pytest.fixture(params=MASKED)
+def masked(request):
+    """The name of an operation that takes mask=, nan_policy= and spacing=."""
+    return request.param
+
+
+def mask_for(image, share=0.6):
+    """A random mask with a hole in it that is larger than the windows."""
+    mask = np.random.default_rng(1).random(image.shape) < share
+    mask[tuple(slice(0, n // 2 + 1) for n in image.shape)] = False
+    return mask
+
+
+@pytest.mark.parametrize("dtype", "?Bhfd")
+def test_a_mask_that_is_true_everywhere_changes_nothing(masked, dtype):
+    image = image_for(masked, dtype=dtype)
+    wanted = call(masked, image)
+    everywhere = np.ones(image.shape, bool)
+    for mask in (everywhere, everywhere.astype(int), da.from_array(everywhere, chunks=5), everywhere.tolist()):
+        assert same(call(masked, image, mask=mask), wanted, exact=True)
+    chunked = da.from_array(image, chunks=7)
+    for mask in (everywhere, da.from_array(everywhere, chunks=5)):
+        assert same(call(masked, chunked, mask=mask).compute(), wanted, scale_of(image))
+    assert same(call(masked, image, nan_policy="omit"), wanted, exact=True)
+    assert same(call(masked, image, nan_policy="raise"), wanted, exact=True)
+
+
+@pytest.mark.parametrize("dtype", "?Bhfd")
+def test_what_a_mask_leaves_out_does_not_matter(masked, dtype, build):
+    image = image_for(masked, dtype=dtype)
+    mask, before = mask_for(image), image.copy()
+    wanted = call(masked, image, mask=mask)
+    assert wanted.dtype == call(masked, image).dtype and np.array_equal(image, before)
+    assert not same(wanted, call(masked, image), scale_of(image))
+    for layout, variant in layouts(image).items():
+        assert same(call(masked, variant, mask=mask), wanted, exact=True), layout
+    for layout, variant in layouts(mask).items():
+        assert same(call(masked, image, mask=variant), wanted, exact=True), layout
+    if dtype in "fd":
+        image[~mask] = np.random.default_rng(2).choice([np.nan, np.inf, 1e30], np.count_nonzero(~mask))
+        assert same(call(masked, image, mask=mask), wanted, exact=True)
+
+
+@pytest.mark.parametrize("dtype", "Bhfd")
+def test_builds_and_twins_agree_on_masks(masked, dtype):
+    image = image_for(masked, dtype=dtype)
+    results = []
+    for backend, level in [("numba", None)] + [("cpp", level) for level in isa.runnable()]:
+        with isa.using(backend, level):
+            results.append(call(masked, image, mask=mask_for(image), spacing=(0.9, 1.1, 0.7)))
+    assert all(same(found, results[0], 10 * scale_of(image)) for found in results[1:])
+
+
+@pytest.mark.parametrize("dtype", "Bfd")
+@pytest.mark.parametrize("mode", ["reflect", "wrap", "constant"])
+def test_masked_chunks_equal_the_whole(masked, dtype, mode):
+    image = image_for(masked, dtype=dtype, shape=(13, 11, 7))
+    for mask in (mask_for(image), mask_for(image, 0.98)):
+        for spacing in (None, (0.9, 1.1, 0.7)):
+            more = {"mode": mode, "spacing": spacing}
+            wanted = call(masked, image, mask=mask, **more)
+            for lazy in (mask, da.from_array(mask, chunks=(3, 11, 5))):
+                found = call(masked, da.from_array(image, chunks=(5, 4, 7)), mask=lazy, **more)
+                assert isinstance(found, da.Array) and found.dtype == wanted.dtype
+                assert same(found.compute(scheduler="synchronous"), wanted, 10 * scale_of(image))
+
+
+def test_omit_is_a_mask_of_what_is_not_nan(masked):
+    image = image_for(masked, dtype="d")
+    image[np.random.default_rng(3).random(image.shape) < 0.2] = np.nan
+    mask = mask_for(image)
+    there = ~np.isnan(image)
+    assert same(call(masked, image, nan_policy="omit"), call(masked, image, mask=there), exact=True)
+    wanted = call(masked, image, mask=there & mask)
+    assert same(call(masked, image, nan_policy="omit", mask=mask), wanted, exact=True)
+    lazy = call(masked, da.from_array(image, chunks=6), nan_policy="omit", mask=mask).compute()
+    assert same(lazy, wanted, 10 * 400)
+
+
+def test_raise_raises_before_any_work(masked):
+    image = image_for(masked, dtype="f")
+    image[3, 4, 5] = np.nan
+    output = np.zeros(image.shape, "f")
+    with pytest.raises(ValueError, match=r"1 NaN.*nan_policy"):
+        call(masked, image, nan_policy="raise", output=output)
+    assert not output.any()
+    with pytest.raises(ValueError, match=r"1 NaN.*nan_policy"):
+        call(masked, da.from_array(image), nan_policy="raise").compute(scheduler="synchronous")
+    mask = np.ones(image.shape, bool)
+    mask[3, 4, 5] = False
+    assert call(masked, image, nan_policy="raise", mask=mask).shape == image.shape
+
+
+def test_bad_masks_policies_and_spacings_are_refused(masked):
+    image = image_for(masked, dtype="f")
+    for array in (image, da.from_array(image, chunks=9)):
+        for policy in ("ignore", None, 0, ["omit"]):
+            with pytest.raises(ValueError, match="nan_policy must be one of 'propagate', 'omit', 'raise', found"):
+                call(masked, array, nan_policy=policy)
+        with pytest.raises(ValueError, match=r"mask must have the shape.* found \(23,\), wanted \(23, 17, 12\)"):
+            call(masked, array, mask=np.ones(23, bool))
+        with pytest.raises(TypeError, match=r"mask must be of bool.* found dtype float64"):
+            call(masked, array, mask=np.ones(image.shape))
+        for spacing in ("volume", (1, 2), 0, (1, -1, 2), np.nan):
+            with pytest.raises(ValueError, match="spacing"):
+                call(masked, array, spacing=spacing)
+    with pytest.raises(ValueError, match=r"found 0 to 3.*mask == label"):
+        call(masked, image, mask=np.arange(image.size).reshape(image.shape) % 4)
+
+
+def test_the_keywords_are_keywords_with_defaults_that_change_nothing(masked):
+    parameters = OPERATIONS[masked].signature.parameters
+    wanted = {"mask": None, "nan_policy": "propagate", "spacing": None}
+    assert {name: parameters[name].default for name in wanted} == wanted
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in wanted)
+
+
+def test_every_filter_has_the_keywords():
+    filters = [name for name in NAMES if OPERATIONS[name].function.__module__.startswith("fastmed.filters")]
+    missing = [name for name in [*filters, "sobel", "prewitt"] if "mask" not in OPERATIONS[name].signature.parameters]
+    assert missing == []
+
+
+def test_a_volume_lends_its_spacing(masked):
+    image = image_for(masked, dtype="d")
+    volume = fastmed.Volume(image, np.diag([0.7, 1.1, 0.9, 1])[[2, 1, 0, 3]])
+    wanted = call(masked, image, spacing=volume.spacing, mask=mask_for(image))
+    found = call(masked, volume, spacing="volume", mask=fastmed.Volume(mask_for(image), volume.affine))
+    assert same(found.array, wanted, exact=True)
 
 
 def test_every_kind_of_array(name):

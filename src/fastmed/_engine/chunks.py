@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .arrays import MODES, as_axes, per_axis
-from .operation import Operation
+from .keywords import as_mask, check_policy, valid_elements
+from .operation import Operation, is_dask
 
 Halo = Sequence[tuple[int, int]]
 
@@ -29,11 +30,12 @@ def apply(op: Operation, arguments: dict[str, Any]) -> Any:
     if op.chunked is not None:
         return op.chunked(op, arguments)
     assert op.halo is not None
-    rest = {k: v for k, v in arguments.items() if k != op.image}
+    mask = arguments.get("mask")
+    rest = {k: v for k, v in arguments.items() if k not in (op.image, "mask")}
     dtype = op.function(np.zeros((1,) * image.ndim, image.dtype), **rest).dtype
     return map_with_halo(
         call_operation,
-        image,
+        image if mask is None else with_mask(image, mask),
         op.halo(image.ndim, **arguments),
         wrap=wrapped_axes(image.ndim, rest),
         dtype=dtype,
@@ -50,7 +52,47 @@ def check_known(image: Any, name: str) -> None:
 
 def call_operation(block: np.ndarray, *, module: str, name: str, rest: dict[str, Any]) -> np.ndarray:
     """One block through a public function, found by name so that the task pickles."""
+    if block.dtype.names:
+        rest = {**rest, "mask": block["mask"]}
+        block = block["image"]
     return getattr(importlib.import_module(module), name)(block, **rest)
+
+
+def chunked_mask(image: Any, mask: Any) -> Any:
+    """`mask` as a Dask array with the chunks of `image`."""
+    import dask.array as da
+
+    mask = as_mask(mask, image.shape)
+    return mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
+
+
+def with_mask(image: Any, mask: Any) -> Any:
+    """Image and mask in one Dask array of pairs, so that both have the same halo."""
+    import dask.array as da
+
+    pair = np.dtype([("image", image.dtype), ("mask", bool)])
+    meta = np.empty((0,) * image.ndim, pair)
+    return da.map_blocks(_pair, image, chunked_mask(image, mask), dtype=pair, meta=meta)
+
+
+def _pair(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    pair = np.empty(image.shape, [("image", image.dtype), ("mask", bool)])
+    pair["image"], pair["mask"] = image, mask
+    return pair
+
+
+def valid_chunks(image: Any, mask: Any, nan_policy: str) -> Any:
+    """The elements of a Dask array that count (see :func:`keywords.valid_elements`)."""
+    import dask.array as da
+
+    check_policy(nan_policy)
+    mask = None if mask is None else chunked_mask(image, mask)
+    return da.map_blocks(_valid_block, image, mask, nan_policy, dtype=bool)
+
+
+def _valid_block(image: np.ndarray, mask: np.ndarray | None, nan_policy: str) -> np.ndarray:
+    valid = valid_elements(image, mask, nan_policy)
+    return np.ones(image.shape, bool) if valid is None else valid
 
 
 def wrapped_axes(ndim: int, arguments: dict[str, Any]) -> frozenset[int]:

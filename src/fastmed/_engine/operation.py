@@ -105,6 +105,10 @@ def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str,
     if volume is None and not is_dask(array):
         return op.function(*args, **kwargs)
     arguments = {**op.arguments(args, kwargs), op.image: array}
+    if volume is not None:
+        from . import keywords
+
+        arguments = keywords.of_volume(volume, arguments)
     if is_dask(array):
         from . import chunks
 
@@ -247,7 +251,11 @@ def explain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Expla
     if op is None or inspect.unwrap(function) is not op.function:
         raise TypeError(f"explain() takes an operation of fastmed, found {function!r}")
     arguments = op.arguments(args, kwargs)
-    image = getattr(arguments[op.image], "array", arguments[op.image])
+    image = arguments[op.image]
+    if hasattr(image, "with_array"):
+        from . import keywords
+
+        arguments, image = keywords.of_volume(image, arguments), image.array
     chunked = is_dask(image)
     sample = np.zeros(tuple(max(map(int, c)) for c in image.chunks), image.dtype) if chunked else image
     calls = _dry_run(op, {**arguments, op.image: sample}, 1 if chunked else threads.get_num_threads())

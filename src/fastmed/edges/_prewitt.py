@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 
 from .._engine.operation import operation
-from ._sobel import derivative, halo
+from ..filters._docs import documented
+from ..filters._masked import asked
+from ._sobel import derivative, masked
+
+_PREWITT = masked("prewitt", [1 / 3, 1 / 3, 1 / 3])
 
 
-@operation(halo=halo)
-def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0) -> np.ndarray:
+@operation(halo=_PREWITT.halo)
+@documented
+def prewitt(
+    input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, mask: Any = None,
+    nan_policy: str = "propagate", spacing: Any = None,
+) -> np.ndarray:
     """Derivative along one axis, summed over three elements along the others (Prewitt 1970).
 
     Names, defaults and results are those of :func:`scipy.ndimage.prewitt`: a difference [-1, 0, 1] along `axis`,
@@ -19,18 +27,14 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
-    axis : int, optional
-        Axis of the derivative.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype. With an unsigned `input` and no `output`, negative
-        values wrap around, as in SciPy; ask for a signed or float dtype instead.
-    mode : str or sequence of str, optional
-        What stands outside, one for all axes or one per axis: 'reflect' (default), 'mirror', 'nearest', 'wrap',
-        'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
+    {input}
+    {axis_of_derivative}
+    {signed_output}
+    {modes}
+    {cval}
+    {linear_mask}
+    {nan_policy}
+    {derivative_spacing}
 
     Returns
     -------
@@ -44,6 +48,7 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
         Unknown mode, wrong shape of `output`, unsupported dtype.
     ValueError
         An axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -52,4 +57,6 @@ def prewitt(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect
     array([[0., 3., 3.],
            [0., 3., 3.]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _PREWITT(locals())
     return derivative("prewitt", __name__, input, axis, output, mode, cval)

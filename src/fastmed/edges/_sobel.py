@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axis, as_modes, as_output, run
+from .._engine.arrays import as_array, as_axis, as_modes, as_output, per_axis, run
 from .._engine.operation import kernel, operation
+from ..filters import correlate1d
+from ..filters._docs import documented
+from ..filters._masked import Linear, asked
 
 
 def halo(ndim, **_):
@@ -16,8 +19,31 @@ def halo(ndim, **_):
     return ((1, 1),) * ndim
 
 
-@operation(halo=halo)
-def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0) -> np.ndarray:
+def masked(name: str, smoothing: list[float]) -> Linear:
+    """mask, nan_policy and spacing of a central difference along one axis, with `smoothing` along all others."""
+
+    def mean(image, arguments, cval, dtype):
+        axis = as_axis(arguments["axis"], image.ndim)
+        for other, mode in enumerate(per_axis(arguments["mode"], image.ndim)):
+            weights = [0.5, 0.0, 0.5] if other == axis else smoothing
+            image = correlate1d(image, weights, other, dtype, mode, cval)
+        return image
+
+    def per_mm(ndim, arguments, spacing):
+        return 1 / spacing[as_axis(arguments["axis"], ndim)]
+
+    return Linear(name, halo, mean, per_mm=per_mm)
+
+
+_SOBEL = masked("sobel", [0.25, 0.5, 0.25])
+
+
+@operation(halo=_SOBEL.halo)
+@documented
+def sobel(
+    input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, mask: Any = None,
+    nan_policy: str = "propagate", spacing: Any = None,
+) -> np.ndarray:
     """Derivative along one axis, smoothed along the others (Sobel and Feldman 1968).
 
     Names, defaults and results are those of :func:`scipy.ndimage.sobel`: a difference [-1, 0, 1] along `axis`,
@@ -25,18 +51,14 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
-    axis : int, optional
-        Axis of the derivative.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype. With an unsigned `input` and no `output`, negative
-        values wrap around, as in SciPy; ask for a signed or float dtype instead.
-    mode : str or sequence of str, optional
-        What stands outside, one for all axes or one per axis: 'reflect' (default), 'mirror', 'nearest', 'wrap',
-        'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
+    {input}
+    {axis_of_derivative}
+    {signed_output}
+    {modes}
+    {cval}
+    {linear_mask}
+    {nan_policy}
+    {derivative_spacing}
 
     Returns
     -------
@@ -50,6 +72,7 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
         Unknown mode, wrong shape of `output`, unsupported dtype.
     ValueError
         An axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -57,6 +80,8 @@ def sobel(input: Any, axis: int = -1, output: Any = None, mode: Any = "reflect",
     >>> fastmed.sobel(np.array([0.0, 0, 1, 1]))
     array([0., 1., 1., 0.])
     """
+    if asked(mask, nan_policy, spacing):
+        return _SOBEL(locals())
     return derivative("sobel", __name__, input, axis, output, mode, cval)
 
 

@@ -22,6 +22,8 @@ from .._engine.arrays import (
     run,
 )
 from .._engine.operation import kernel, operation
+from ._docs import documented
+from ._masked import Linear, asked
 
 #: Float sums of at most so many taps stay within 1e-6 of the input's range, if the weights' sum does.
 FLOAT_TAPS = 64
@@ -91,10 +93,48 @@ def _convolve1d_halo(ndim, weights, axis=-1, origin=0, **_):
     return _correlate1d_halo(ndim, weights, axis, origin)
 
 
-@operation(halo=_correlate1d_halo)
+def _absolute(arguments):
+    """Absolute weights whose sum is 1."""
+    weights = np.abs(as_weights(arguments["weights"]))
+    return weights / (weights.sum() or 1.0)
+
+
+def _total(arguments):
+    """The sum of weights of one sign."""
+    weights = as_weights(arguments["weights"])
+    one_sign = weights.dtype.kind != "c" and (np.all(weights >= 0) or np.all(weights <= 0))
+    return float(weights.sum()) if one_sign else None
+
+
+def _mean1d(image, arguments, cval, dtype, *, mirrored=False):
+    weights, origin = _absolute(arguments), arguments["origin"]
+    if mirrored:
+        weights, origin = _mirrored(weights, origin)
+    return _correlate1d(image, weights, arguments["axis"], dtype, arguments["mode"], cval, origin)
+
+
+def _mirrored_mean1d(image, arguments, cval, dtype):
+    return _mean1d(image, arguments, cval, dtype, mirrored=True)
+
+
+def _mean(image, arguments, cval, dtype, *, mirrored=False):
+    mode, origin, axes = (arguments[k] for k in ("mode", "origin", "axes"))
+    return _correlate(image, _absolute(arguments), dtype, mode, cval, origin, axes, mirrored=mirrored)
+
+
+def _mirrored_mean(image, arguments, cval, dtype):
+    return _mean(image, arguments, cval, dtype, mirrored=True)
+
+
+_CORRELATE1D = Linear("correlate1d", _correlate1d_halo, _mean1d, _total)
+_CONVOLVE1D = Linear("convolve1d", _convolve1d_halo, _mirrored_mean1d, _total)
+
+
+@operation(halo=_CORRELATE1D.halo)
+@documented
 def correlate1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0,
-    origin: int = 0,
+    origin: int = 0, *, mask: Any = None, nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Correlate with weights along one axis.
 
@@ -102,20 +142,17 @@ def correlate1d(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     weights : array_like
         One axis, at least one number, real or complex. Complex weights are conjugated.
-    axis : int, optional
-        The axis that is filtered.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int, optional
-        Shift of the weights; positive values move them toward index 0.
+    {axis}
+    {weighted_output}
+    {mode}
+    {cval}
+    {origin_on_line}
+    {linear_mask}
+    {nan_policy}
+    {weights_spacing}
 
     Returns
     -------
@@ -131,6 +168,7 @@ def correlate1d(
     ValueError
         An origin that moves the weights off their element, an axis that is not there, read-only `output`, a complex
         `cval` for a real `input`.
+        {keyword_errors}
     TypeError
         An origin that is not whole, a `cval` that is not a number.
 
@@ -140,13 +178,16 @@ def correlate1d(
     >>> fastmed.correlate1d(np.array([2, 8, 0, 4, 1, 9, 9, 0]), weights=[1, 3])
     array([ 8, 26,  8, 12,  7, 28, 36,  9])
     """
+    if asked(mask, nan_policy, spacing):
+        return _CORRELATE1D(locals())
     return _correlate1d(input, as_weights(weights).conj(), axis, output, mode, cval, origin)
 
 
-@operation(halo=_convolve1d_halo)
+@operation(halo=_CONVOLVE1D.halo)
+@documented
 def convolve1d(
     input: Any, weights: Any, axis: int = -1, output: Any = None, mode: str = "reflect", cval: Any = 0.0,
-    origin: int = 0,
+    origin: int = 0, *, mask: Any = None, nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Convolve with weights along one axis.
 
@@ -155,20 +196,18 @@ def convolve1d(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     weights : array_like
         One axis, at least one number, real or complex.
-    axis : int, optional
-        The axis that is filtered.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
+    {axis}
+    {weighted_output}
+    {mode}
+    {cval}
     origin : int, optional
         Shift of the weights; positive values move them toward the end of the axis.
+    {linear_mask}
+    {nan_policy}
+    {weights_spacing}
 
     Returns
     -------
@@ -181,6 +220,7 @@ def convolve1d(
         Weights that are empty or have several axes, unknown mode, wrong shape of `output`, unsupported dtype.
     ValueError
         An origin that moves the weights off their element, an axis that is not there, read-only `output`.
+        {keyword_errors}
     TypeError
         An origin that is not whole, a `cval` that is not a number.
     IndexError
@@ -192,6 +232,8 @@ def convolve1d(
     >>> fastmed.convolve1d(np.array([2, 8, 0, 4, 1, 9, 9, 0]), weights=[1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
+    if asked(mask, nan_policy, spacing):
+        return _CONVOLVE1D(locals())
     weights, origin = _mirrored(weights, origin)
     return _correlate1d(input, weights, axis, output, mode, cval, origin)
 
@@ -253,10 +295,15 @@ def _convolve_halo(ndim, weights, origin=0, axes=None, **_):
     return _reach(_window(ndim, weights, origin, axes, mirrored=True))
 
 
-@operation(halo=_correlate_halo)
+_CORRELATE = Linear("correlate", _correlate_halo, _mean, _total)
+_CONVOLVE = Linear("convolve", _convolve_halo, _mirrored_mean, _total)
+
+
+@operation(halo=_CORRELATE.halo)
+@documented
 def correlate(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
-    axes: Any = None,
+    axes: Any = None, mask: Any = None, nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Correlate with weights over several axes.
 
@@ -264,21 +311,18 @@ def correlate(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     weights : array_like
         As many axes as are filtered, real or complex. Complex ones are conjugated. Weights within 2.2e-16
         of 0 are left out.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the weights, one for all axes or one per axis; positive values move them toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these. The axes of `weights` are theirs in the array's order, as in SciPy.
+    {weighted_output}
+    {mode}
+    {cval}
+    {origin}
+    {axes_of_weights}
+    {linear_mask}
+    {nan_policy}
+    {weights_spacing}
 
     Returns
     -------
@@ -295,6 +339,7 @@ def correlate(
     ValueError
         An origin that moves the weights off their element, an axis that is not there, read-only `output`, a complex
         `cval` for a real `input`.
+        {keyword_errors}
     TypeError
         An origin that is not whole, a `cval` that is not a number.
 
@@ -307,13 +352,16 @@ def correlate(
            [0, 4, 3, 0],
            [0, 2, 1, 0]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _CORRELATE(locals())
     return _correlate(input, as_weights(weights).conj(), output, mode, cval, origin, axes, mirrored=False)
 
 
-@operation(halo=_convolve_halo)
+@operation(halo=_CONVOLVE.halo)
+@documented
 def convolve(
     input: Any, weights: Any, output: Any = None, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *,
-    axes: Any = None,
+    axes: Any = None, mask: Any = None, nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Convolve with weights over several axes.
 
@@ -322,20 +370,18 @@ def convolve(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     weights : array_like
         As many axes as are filtered, real or complex. Weights within 2.2e-16 of 0 are left out.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype; complex where `input` or `weights` are.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
+    {weighted_output}
+    {mode}
+    {cval}
     origin : int or sequence of int, optional
         Shift of the weights, one for all axes or one per axis; positive values move them toward the ends of the axes.
-    axes : int or sequence of int, optional
-        Filter only along these. The axes of `weights` are theirs in the array's order, as in SciPy.
+    {axes_of_weights}
+    {linear_mask}
+    {nan_policy}
+    {weights_spacing}
 
     Returns
     -------
@@ -352,6 +398,7 @@ def convolve(
     ValueError
         An origin that moves the weights off their element, an axis that is not there, read-only `output`, a complex
         `cval` for a real `input`.
+        {keyword_errors}
     TypeError
         An origin that is not whole, a `cval` that is not a number.
 
@@ -364,6 +411,8 @@ def convolve(
            [3, 4, 0, 0],
            [0, 0, 0, 0]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _CONVOLVE(locals())
     return _correlate(input, as_weights(weights), output, mode, cval, origin, axes, mirrored=True)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .._engine.arrays import as_array, as_axes, as_mode, as_output, halo_of, kernel_dtype, per_axis
+from .._engine.keywords import as_spacing, asked, valid_elements
 from .._engine.operation import OPERATIONS, operation
 from ._correlate import correlate1d
+from ._docs import documented
 from ._gaussian import gaussian_filter
+from ._masked import finish, in_tiles, reach_of_mask, taken_apart, wide
 
 #: ``derivative(input, axis, output, mode, cval)``; `output` is an array to write into, or a dtype.
 Derivative = Callable[..., Any]
@@ -103,12 +107,146 @@ def _one_mode(arguments):
 
 def _user_derivative(function, arguments):
     extra, keywords = arguments["extra_arguments"], arguments["extra_keywords"] or {}
-    return lambda *args: function(*args, *extra, **keywords)
+    return lambda *args, **more: function(*args, *extra, **keywords, **more)
+
+
+# --- mask, nan_policy, spacing ---------------------------------------------------------------------------------------
+class _Composed:
+    """mask, nan_policy and spacing of combined derivatives: each is masked and made per mm by itself, in double.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation.
+    halo : callable or None
+        Its halo, in elements; None where nobody knows how far the caller's derivative looks.
+    magnitude : bool
+        The root of the sum of squares, not the sum.
+    derivative : callable
+        ``derivative(arguments, ndim)``: the :data:`Derivative`, which takes ``mask=`` and ``spacing=`` too.
+    """
+
+    def __init__(
+        self, name: str, halo: Any, magnitude: bool, derivative: Callable[[dict[str, Any], int], Derivative]
+    ) -> None:
+        self.name, self.halo, self.magnitude, self.derivative = name, halo, magnitude, derivative
+
+    def __call__(self, given: dict[str, Any]) -> np.ndarray:
+        """The result for a NumPy array."""
+        arguments, (mask, nan_policy, spacing) = taken_apart(given)
+        image = as_array(arguments.pop("input"), complex_too=True)
+        spacing = None if spacing is None else as_spacing(spacing, image.ndim)
+        self._check_derivative(arguments, mask is not None or nan_policy == "omit", spacing)
+        valid = valid_elements(image, mask, nan_policy)
+        if valid is None and spacing is None:
+            return OPERATIONS[self.name].function(image, **arguments)
+        output = as_output(arguments["output"], image)
+        if image.dtype.kind == "c" and output.dtype.kind != "c":
+            raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+        halo, modes = self._tiling(image.ndim, spacing, arguments)
+
+        def compute(image, valid, result):
+            self._compute(image, valid, spacing, arguments, result)
+
+        return in_tiles(compute, image, valid, output, halo, modes)
+
+    def _compute(self, image, valid, spacing, arguments, result):
+        if valid is None and spacing is None:
+            OPERATIONS[self.name].function(image, **{**arguments, "output": result})
+            return
+        total = self._total(image, valid, spacing, arguments)
+        plain, whole = None, False
+        if self.halo is not None and spacing is None:
+            plain = OPERATIONS[self.name].function(_filled(image, valid), **{**arguments, "output": result.dtype})
+            whole = self._whole(valid, arguments)
+        result[...] = _finished(image, plain, total, whole, result.dtype)
+
+    def _tiling(self, ndim, spacing, arguments):
+        """The halo, and modes if pieces with a halo are possible: not where two derivatives go on differently."""
+        modes = {mode for _, mode in self._axes_and_modes(ndim, arguments)}
+        if self.halo is None or len(modes) != 1:
+            return ((0, 0),) * ndim, None
+        return self.halo(ndim, **arguments, spacing=spacing), [modes.pop()] * ndim
+
+    def lazily(self, op: Any, given: dict[str, Any]) -> Any:
+        """The result for a Dask array, by way of functions that take Dask arrays."""
+        import dask.array as da
+
+        arguments, (mask, nan_policy, spacing) = taken_apart(given)
+        image = arguments["input"]
+        spacing = None if spacing is None else as_spacing(spacing, image.ndim)
+        derivative = self.derivative(arguments, image.ndim)
+        if not asked(mask, nan_policy, spacing):
+            return _lazily(derivative, arguments, self.magnitude)
+        self._check_derivative(arguments, mask is not None or nan_policy == "omit", spacing)
+        dtype = as_output(arguments["output"], np.empty((0,) * image.ndim, image.dtype)).dtype
+        valid = None
+        if mask is not None or nan_policy != "propagate":
+            from .._engine import chunks
+
+            valid = chunks.valid_chunks(image, mask, nan_policy)
+        total = self._total(image, valid, spacing, arguments)
+        if valid is None or spacing is not None:
+            return da.map_blocks(_finished, image, None, total, False, dtype, dtype=dtype)
+        plain = _lazily(derivative, {**arguments, "input": _filled(image, valid), "output": dtype}, self.magnitude)
+        whole = valid.all() if self.halo is None else self._whole(valid, arguments)
+        return da.map_blocks(_finished, image, plain, total, da.broadcast_to(whole, image.shape, image.chunks), dtype,
+                             dtype=dtype)
+
+    def _check_derivative(self, arguments, masked, spacing):
+        function = arguments.get("derivative2", arguments.get("derivative"))
+        if function is None:
+            return
+        for name in ("mask",) * masked + ("spacing",) * (spacing is not None):
+            if not _takes(function, name):
+                raise TypeError(f"the derivative must take the keyword {name}=, as fastmed's do; found {function!r}")
+
+    def _axes_and_modes(self, ndim, arguments):
+        axes = as_axes(arguments["axes"], ndim)
+        return list(zip(axes, per_axis(arguments["mode"], len(axes)), strict=True))
+
+    def _total(self, image, valid, spacing, arguments):
+        """The combined derivatives in double, of a NumPy or a Dask array; NaN where one of them is unknown."""
+        derivative, total = self.derivative(arguments, image.ndim), None
+        more = {k: v for k, v in (("mask", valid), ("spacing", spacing)) if v is not None}
+        for axis, mode in self._axes_and_modes(image.ndim, arguments):
+            part = derivative(image, axis, wide(image.dtype), mode, arguments["cval"], **more)
+            part = part * part if self.magnitude else part
+            total = part if total is None else total + part
+        if total is None:
+            return image if valid is None else np.where(valid, image, np.nan)
+        return np.sqrt(total) if self.magnitude else total
+
+    def _whole(self, valid, arguments):
+        """Where every derivative has a whole window, so that the result without the keywords holds."""
+        halo, found = self.halo(valid.ndim, **arguments), valid
+        for _, mode in self._axes_and_modes(valid.ndim, arguments):
+            found = found & reach_of_mask("minimum_filter", valid, halo, [mode] * valid.ndim)
+        return found
+
+
+def _takes(function: Any, keyword: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # it does not tell
+        return True
+    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _filled(image: Any, valid: Any) -> Any:
+    return np.where(valid, image, image.dtype.type(0))
+
+
+def _finished(image: np.ndarray, plain: Any, total: np.ndarray, whole: Any, dtype: Any) -> np.ndarray:
+    """One array or block: `plain` where the window is whole, else `total`, where that is known."""
+    result = np.empty(image.shape, dtype) if plain is None else np.array(plain, dtype)
+    return finish(result, image, total, np.broadcast_to(whole, image.shape), ~np.isnan(total), sums=True)
 
 
 # --- Laplace ---------------------------------------------------------------------------------------------------------
-def _second_difference(input, axis, output, mode, cval):
-    return correlate1d(input, [1, -2, 1], axis, output, mode, cval)
+def _second_difference(input, axis, output, mode, cval, mask=None, spacing=None):
+    found = correlate1d(input, [1, -2, 1], axis, output, mode, cval, mask=mask)
+    return found if spacing is None else found / spacing[axis] ** 2
 
 
 def _laplace_halo(ndim, axes=None, **_):
@@ -116,9 +254,14 @@ def _laplace_halo(ndim, axes=None, **_):
     return halo_of(ndim, axes, [3] * len(axes), [0] * len(axes))
 
 
+_LAPLACE = _Composed("laplace", _laplace_halo, False, lambda arguments, ndim: _second_difference)
+
+
 @operation(halo=_laplace_halo)
+@documented
 def laplace(
-    input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None
+    input: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None, mask: Any = None,
+    nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Sum of the second differences [1, -2, 1] along the axes.
 
@@ -126,18 +269,14 @@ def laplace(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype. With an unsigned `input` and no `output`, negative
-        values wrap around, as in SciPy; ask for a signed or float dtype instead.
-    mode : str or sequence of str, optional
-        What stands outside, one for all axes or one per axis: 'reflect' (default), 'mirror', 'nearest', 'wrap',
-        'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    axes : int or sequence of int, optional
-        Sum only over these.
+    {input}
+    {signed_output}
+    {modes}
+    {cval}
+    {axes_of_sum}
+    {sum_mask}
+    {nan_policy}
+    {derivative_spacing}
 
     Returns
     -------
@@ -151,6 +290,7 @@ def laplace(
         Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
     ValueError
         An axis that is not there, read-only `output`.
+        {keyword_errors}
     TypeError
         A cval that is not a number.
 
@@ -160,17 +300,22 @@ def laplace(
     >>> fastmed.laplace(np.array([0.0, 1, 4, 9, 16]))
     array([ 1.,  2.,  2.,  2., -7.])
     """
+    if asked(mask, nan_policy, spacing):
+        return _LAPLACE(locals())
     return _run(_sum, _second_difference, input, output, mode, cval, axes)
 
 
-def _generic_laplace_on_dask(op, arguments):
-    return _lazily(_user_derivative(arguments["derivative2"], arguments), arguments, magnitude=False)
+_GENERIC_LAPLACE = _Composed(
+    "generic_laplace", None, False, lambda arguments, ndim: _user_derivative(arguments["derivative2"], arguments)
+)
 
 
-@operation(chunked=_generic_laplace_on_dask)
+@operation(chunked=_GENERIC_LAPLACE.lazily)
+@documented
 def generic_laplace(
     input: Any, derivative2: Derivative, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
-    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None,
+    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None, mask: Any = None,
+    nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Sum of second derivatives along the axes, with the caller's own derivative.
 
@@ -184,8 +329,7 @@ def generic_laplace(
     derivative2 : callable
         ``derivative2(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``. `output` is the array to
         write into, or the dtype of the array to give back.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
+    {output}
     mode : str or sequence of str, optional
         What stands outside, one for all axes or one per axis; goes to `derivative2`.
     cval : scalar, optional
@@ -194,8 +338,10 @@ def generic_laplace(
         Further arguments of `derivative2`.
     extra_keywords : dict, optional
         Further keyword arguments of `derivative2`.
-    axes : int or sequence of int, optional
-        Sum only over these.
+    {axes_of_sum}
+    {generic_mask}
+    {nan_policy}
+    {generic_spacing}
 
     Returns
     -------
@@ -208,6 +354,7 @@ def generic_laplace(
         Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
     ValueError
         An axis that is not there, read-only `output`.
+        {keyword_errors}
     TypeError
         A `derivative2` that cannot be called so.
 
@@ -219,6 +366,8 @@ def generic_laplace(
     >>> fastmed.generic_laplace(np.array([0.0, 1, 4, 9, 16]), second)
     array([ 1.,  2.,  2.,  2., -7.])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GENERIC_LAPLACE(locals())
     derivative = _user_derivative(derivative2, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
     return _run(_sum, derivative, input, output, mode, cval, axes)
 
@@ -226,10 +375,10 @@ def generic_laplace(
 def _gaussian(order: int, ndim: int, sigma: Any, kwargs: dict[str, Any]) -> Derivative:
     """A Gaussian along all axes, with its derivative of `order` along one."""
 
-    def derivative(input, axis, output, mode, cval):
+    def derivative(input, axis, output, mode, cval, **more):
         orders = [0] * ndim
         orders[axis] = order
-        return gaussian_filter(input, sigma, orders, output, mode, cval, **kwargs)
+        return gaussian_filter(input, sigma, orders, output, mode, cval, **kwargs, **more)
 
     return derivative
 
@@ -244,33 +393,42 @@ def _all_sigmas(sigma: Any, ndim: int, axes: Any) -> list[Any]:
     return [given.get(axis, 0) for axis in range(ndim)]
 
 
-def _gaussian_halo(ndim, sigma, truncate=4.0, radius=None, **_):
+def _gaussian_halo(ndim, sigma, truncate=4.0, radius=None, spacing=None, **_):
     halo = OPERATIONS["gaussian_filter"].halo
     assert halo is not None
-    return halo(ndim, sigma=sigma, truncate=truncate, radius=radius)
+    return halo(ndim, sigma=sigma, truncate=truncate, radius=radius, spacing=spacing)
 
 
 def _gaussian_laplace_halo(ndim, sigma, axes=None, **arguments):
     return _gaussian_halo(ndim, _all_sigmas(sigma, ndim, axes), **arguments)
 
 
-def _gaussian_on_dask(order, sigma, op, arguments):
-    if _one_mode(arguments):
-        return _plain(op, arguments)
-    options = {k: v for k, v in arguments.items() if k not in ("input", "sigma", "output", "mode", "cval", "axes")}
-    derivative = _gaussian(order, arguments["input"].ndim, sigma, options)
-    return _lazily(derivative, arguments, magnitude=order == 1)
+def _options(arguments):
+    """What goes through to gaussian_filter."""
+    return {k: v for k, v in arguments.items() if k not in ("input", "sigma", "output", "mode", "cval", "axes")}
+
+
+def _second_gaussian(arguments, ndim):
+    return _gaussian(2, ndim, _all_sigmas(arguments["sigma"], ndim, arguments["axes"]), _options(arguments))
+
+
+def _first_gaussian(arguments, ndim):
+    return _gaussian(1, ndim, arguments["sigma"], _options(arguments))
+
+
+_GAUSSIAN_LAPLACE = _Composed("gaussian_laplace", _gaussian_laplace_halo, False, _second_gaussian)
+_GAUSSIAN_GRADIENT_MAGNITUDE = _Composed("gaussian_gradient_magnitude", _gaussian_halo, True, _first_gaussian)
 
 
 def _gaussian_laplace_on_dask(op, arguments):
-    sigma = _all_sigmas(arguments["sigma"], arguments["input"].ndim, arguments["axes"])
-    return _gaussian_on_dask(2, sigma, op, arguments)
+    return _plain(op, arguments) if _one_mode(arguments) else _GAUSSIAN_LAPLACE.lazily(op, arguments)
 
 
 @operation(halo=_gaussian_laplace_halo, chunked=_gaussian_laplace_on_dask)
+@documented
 def gaussian_laplace(
     input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None,
-    **kwargs: Any,
+    mask: Any = None, nan_policy: str = "propagate", spacing: Any = None, **kwargs: Any,
 ) -> np.ndarray:
     """Laplace operator of the smoothed input: the sum of the second derivatives of a Gaussian along the axes.
 
@@ -278,23 +436,21 @@ def gaussian_laplace(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     sigma : float or sequence of float
         Standard deviation in elements, one for all axes or one per axis of `axes` (where these are all axes of
         `input`: in its order, as in SciPy).
     output : array or dtype, optional
         Where the result goes (may be `input`), or its dtype. Integers cut each derivative toward zero, and unsigned
         ones wrap around, as in SciPy; ask for a float dtype instead.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Of a
-        sequence, each belongs to the derivative along its axis and holds for all axes there, as in SciPy.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
+    {mode_of_each_derivative}
+    {cval}
     axes : int or sequence of int, optional
         Sum, and smooth, only over these.
-    **kwargs : optional
-        ``truncate`` and ``radius`` of :func:`gaussian_filter`.
+    {gaussian_options}
+    {sum_mask}
+    {nan_policy}
+    {gaussian_spacing}
 
     Returns
     -------
@@ -310,6 +466,7 @@ def gaussian_laplace(
         A sigma, truncate or cval that is not a real number, a keyword that is not known.
     ValueError
         A radius that is negative or not whole, an axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -318,6 +475,8 @@ def gaussian_laplace(
     >>> fastmed.gaussian_laplace(image, 1)[2].round(3)
     array([ 0.055, -0.096, -0.318, -0.096,  0.055])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GAUSSIAN_LAPLACE(locals())
     ndim = np.ndim(as_array(input, complex_too=True))
     derivative = _gaussian(2, ndim, _all_sigmas(sigma, ndim, axes), kwargs)
     return _run(_sum, derivative, input, output, mode, cval, axes)
@@ -325,13 +484,14 @@ def gaussian_laplace(
 
 # --- gradient magnitude ----------------------------------------------------------------------------------------------
 def _gaussian_magnitude_on_dask(op, arguments):
-    return _gaussian_on_dask(1, arguments["sigma"], op, arguments)
+    return _plain(op, arguments) if _one_mode(arguments) else _GAUSSIAN_GRADIENT_MAGNITUDE.lazily(op, arguments)
 
 
 @operation(halo=_gaussian_halo, chunked=_gaussian_magnitude_on_dask)
+@documented
 def gaussian_gradient_magnitude(
     input: Any, sigma: Any, output: Any = None, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None,
-    **kwargs: Any,
+    mask: Any = None, nan_policy: str = "propagate", spacing: Any = None, **kwargs: Any,
 ) -> np.ndarray:
     """Length of the gradient of the smoothed input.
 
@@ -339,22 +499,19 @@ def gaussian_gradient_magnitude(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     sigma : float or sequence of float
         Standard deviation in elements, one for all axes or one per axis of `input`: all are smoothed, whatever `axes`.
     output : array or dtype, optional
         Where the result goes (may be `input`), or its dtype. Derivatives, their squares and the sum are in this
         dtype, as in SciPy: small integers wrap around; ask for a float dtype instead.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Of a
-        sequence, each belongs to the derivative along its axis and holds for all axes there, as in SciPy.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    axes : int or sequence of int, optional
-        Take the gradient only along these.
-    **kwargs : optional
-        ``truncate`` and ``radius`` of :func:`gaussian_filter`.
+    {mode_of_each_derivative}
+    {cval}
+    {axes_of_gradient}
+    {gaussian_options}
+    {sum_mask}
+    {nan_policy}
+    {gaussian_spacing}
 
     Returns
     -------
@@ -370,6 +527,7 @@ def gaussian_gradient_magnitude(
         A sigma, truncate or cval that is not a real number, a keyword that is not known.
     ValueError
         A radius that is negative or not whole, an axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -377,18 +535,24 @@ def gaussian_gradient_magnitude(
     >>> fastmed.gaussian_gradient_magnitude(np.array([0.0, 0, 0, 4, 4, 4]), 1).round(2)
     array([0.05, 0.49, 1.46, 1.46, 0.49, 0.05])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GAUSSIAN_GRADIENT_MAGNITUDE(locals())
     derivative = _gaussian(1, np.ndim(as_array(input, complex_too=True)), sigma, kwargs)
     return _run(_magnitude, derivative, input, output, mode, cval, axes)
 
 
-def _generic_magnitude_on_dask(op, arguments):
-    return _lazily(_user_derivative(arguments["derivative"], arguments), arguments, magnitude=True)
+_GENERIC_GRADIENT_MAGNITUDE = _Composed(
+    "generic_gradient_magnitude", None, True,
+    lambda arguments, ndim: _user_derivative(arguments["derivative"], arguments),
+)
 
 
-@operation(chunked=_generic_magnitude_on_dask)
+@operation(chunked=_GENERIC_GRADIENT_MAGNITUDE.lazily)
+@documented
 def generic_gradient_magnitude(
     input: Any, derivative: Derivative, output: Any = None, mode: Any = "reflect", cval: Any = 0.0,
-    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None,
+    extra_arguments: Any = (), extra_keywords: Any = None, *, axes: Any = None, mask: Any = None,
+    nan_policy: str = "propagate", spacing: Any = None,
 ) -> np.ndarray:
     """Length of the gradient, with the caller's own derivative.
 
@@ -402,8 +566,7 @@ def generic_gradient_magnitude(
     derivative : callable
         ``derivative(input, axis, output, mode, cval, *extra_arguments, **extra_keywords)``, for example
         `fastmed.sobel`. `output` is the array to write into, or the dtype of the array to give back.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
+    {output}
     mode : str or sequence of str, optional
         What stands outside, one for all axes or one per axis; goes to `derivative`.
     cval : scalar, optional
@@ -412,8 +575,10 @@ def generic_gradient_magnitude(
         Further arguments of `derivative`.
     extra_keywords : dict, optional
         Further keyword arguments of `derivative`.
-    axes : int or sequence of int, optional
-        Take the gradient only along these.
+    {axes_of_gradient}
+    {generic_mask}
+    {nan_policy}
+    {generic_spacing}
 
     Returns
     -------
@@ -426,6 +591,7 @@ def generic_gradient_magnitude(
         Unknown mode, wrong shape of `output`, a sequence of the wrong length, unsupported dtype.
     ValueError
         An axis that is not there, read-only `output`.
+        {keyword_errors}
     TypeError
         A `derivative` that cannot be called so.
 
@@ -435,5 +601,7 @@ def generic_gradient_magnitude(
     >>> fastmed.generic_gradient_magnitude(np.array([[0.0, 0, 1, 1]] * 3), fastmed.sobel)[1]
     array([0., 4., 4., 0.])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GENERIC_GRADIENT_MAGNITUDE(locals())
     own = _user_derivative(derivative, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
     return _run(_magnitude, own, input, output, mode, cval, axes)

@@ -23,6 +23,8 @@ from .._engine.arrays import (
     run,
 )
 from .._engine.operation import kernel, operation
+from ._docs import documented
+from ._masked import Linear, asked
 
 
 def _radius(sigma: float, truncate: float, radius: Any) -> int:
@@ -106,7 +108,32 @@ def _halo1d(ndim, **arguments):
     return halo_of(ndim, [axis], [2 * radius + 1], [0])
 
 
-@operation(halo=_halo)
+def _rows(ndim, arguments):
+    """The passes of gaussian_filter or gaussian_filter1d."""
+    return [_row(ndim, **arguments)] if "axis" in arguments else _parameters(ndim, **arguments)
+
+
+def _mean(image, arguments, cval, dtype):
+    """The same windows with absolute weights whose sum is 1."""
+    rows = _rows(image.ndim, arguments)
+    weights = [np.abs(_weights(s, o, r)) for _, s, o, _, r in rows]
+    return _run(image, rows, dtype, cval, True, [w / w.sum() for w in weights])
+
+
+def _total(arguments):
+    return 1.0 if np.all(np.equal(arguments["order"], 0)) else None
+
+
+def _per_mm(ndim, arguments, spacing):
+    return math.prod(spacing[axis] ** -order for axis, _, order, _, _ in _rows(ndim, arguments))
+
+
+_GAUSSIAN_FILTER = Linear("gaussian_filter", _halo, _mean, _total, _per_mm)
+_GAUSSIAN_FILTER1D = Linear("gaussian_filter1d", _halo1d, _mean, _total, _per_mm)
+
+
+@operation(halo=_GAUSSIAN_FILTER.halo)
+@documented
 def gaussian_filter(
     input: Any,
     sigma: Any,
@@ -118,6 +145,9 @@ def gaussian_filter(
     *,
     radius: Any = None,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Smooth with a Gaussian, or take derivatives of one.
 
@@ -125,25 +155,21 @@ def gaussian_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed. A Dask array gives a Dask array, a
-        `fastmed.Volume` a `fastmed.Volume`.
+    {input}
     sigma : float or sequence of float
         Standard deviation in elements, one for all axes or one per axis. An axis with 0 or less is not filtered.
     order : int or sequence of int, optional
         0 smooths; 1, 2, 3... take that derivative of the Gaussian.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype. The default keeps the dtype of `input`.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    truncate : float, optional
-        The window ends this many standard deviations from its centre.
+    {output}
+    {modes}
+    {cval}
+    {truncate}
     radius : int or sequence of int, optional
         The window's radius in elements, instead of `truncate`.
-    axes : int or sequence of int, optional
-        Filter only along these; sequence arguments then have this length.
+    {axes}
+    {linear_mask}
+    {nan_policy}
+    {gaussian_spacing}
 
     Returns
     -------
@@ -160,6 +186,7 @@ def gaussian_filter(
         A sigma, truncate or cval that is not a real number, an order that is not whole.
     ValueError
         Negative order, a radius that is negative or not whole, an axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -170,6 +197,8 @@ def gaussian_filter(
            [0.08, 0.62, 0.08],
            [0.01, 0.08, 0.01]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GAUSSIAN_FILTER(locals())
     return smooth(input, sigma, order, output, mode, cval, truncate, radius=radius, axes=axes)
 
 
@@ -181,15 +210,15 @@ def smooth(input, sigma, order=0, output=None, mode="reflect", cval=0.0, truncat
     return _run(image, rows, output, cval, exact)
 
 
-def _run(image, rows, output, cval, exact=False):
-    """One pass for each of `rows`: (axis, sigma, order, mode, radius)."""
+def _run(image, rows, output, cval, exact=False, weights=None):
+    """One pass for each of `rows`: (axis, sigma, order, mode, radius); `weights`: others than the Gaussian's."""
     output = as_output(output, image, complex_result=image.dtype.kind == "c")
     if not rows:
         output[...] = image
         return output
     # Derivatives have weights far above 1: float32 sums would miss 1e-6 of the input's range.
     exact = exact or any(o > 0 for _, _, o, _, _ in rows)
-    weights = np.concatenate([_weights(s, o, r) for _, s, o, _, r in rows])
+    weights = np.concatenate(weights or [_weights(s, o, r) for _, s, o, _, r in rows])
 
     def compute(source, target, cval):
         kernel("gaussian_filter", __name__)(
@@ -200,7 +229,8 @@ def _run(image, rows, output, cval, exact=False):
     return run(compute, image, output, cval)
 
 
-@operation(halo=_halo1d)
+@operation(halo=_GAUSSIAN_FILTER1D.halo)
+@documented
 def gaussian_filter1d(
     input: Any,
     sigma: float,
@@ -212,6 +242,9 @@ def gaussian_filter1d(
     truncate: float = 4.0,
     *,
     radius: int | None = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Smooth with a Gaussian along one axis, or take a derivative of one.
 
@@ -219,24 +252,21 @@ def gaussian_filter1d(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     sigma : float
         Standard deviation in elements; not 0.
-    axis : int, optional
-        The axis that is filtered.
+    {axis}
     order : int, optional
         0 smooths; 1, 2, 3... take that derivative of the Gaussian.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    truncate : float, optional
-        The window ends this many standard deviations from its centre.
+    {output}
+    {mode}
+    {cval}
+    {truncate}
     radius : int, optional
         The window's radius in elements, instead of `truncate`.
+    {linear_mask}
+    {nan_policy}
+    {gaussian_spacing}
 
     Returns
     -------
@@ -252,6 +282,7 @@ def gaussian_filter1d(
     ValueError
         Text as sigma, negative sigma or order, a radius that is negative or not whole, an axis that is not there,
         read-only `output`.
+        {keyword_errors}
     ZeroDivisionError
         A sigma of 0.
 
@@ -261,5 +292,7 @@ def gaussian_filter1d(
     >>> fastmed.gaussian_filter1d(np.array([1.0, 2, 3, 4, 5]), 1).round(2)
     array([1.43, 2.07, 3.  , 3.93, 4.57])
     """
+    if asked(mask, nan_policy, spacing):
+        return _GAUSSIAN_FILTER1D(locals())
     image = as_array(input, complex_too=True)
     return _run(image, [_row(image.ndim, sigma, axis, order, mode, truncate, radius)], output, cval)

@@ -8,10 +8,16 @@ import numpy as np
 
 from .._engine.arrays import as_array, as_axes, as_number
 from .._engine.operation import kernel, operation
-from ._window import as_real_output, as_window, holds, one_mode, over_window, warn_of_two_windows, window_halo
+from ._docs import documented
+from ._masked import asked
+from ._rank import Ranked
+from ._window import as_real_output, as_window, holds, one_mode, over_window, warn_of_two_windows
+
+_MEDIAN_FILTER = Ranked("median_filter", lambda arguments, count, valid: valid // 2)
 
 
-@operation(halo=window_halo)
+@operation(halo=_MEDIAN_FILTER.halo)
+@documented
 def median_filter(
     input: Any,
     size: Any = None,
@@ -22,6 +28,9 @@ def median_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the median of the window around it.
 
@@ -30,28 +39,24 @@ def median_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
-    size : int or sequence of int, optional
-        Width of a box window in elements. Either this or `footprint` is needed.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {real_input}
+    {size}
+    {footprint}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {axes}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
     array
-        Same shape as `input`. A window with an even number of elements gives the upper of its two middle values. A
-        window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty output.
+        Same shape as `input`. A window with an even number of elements (that count) gives the upper of its two
+        middle values. A window that holds a NaN gives NaN (SciPy leaves this undefined). Empty input gives empty
+        output.
 
     Raises
     ------
@@ -62,6 +67,7 @@ def median_filter(
         Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
     ValueError
         A negative size, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Notes
     -----
@@ -75,6 +81,8 @@ def median_filter(
     array([1, 1, 1, 1, 1])
     """
     warn_of_two_windows(size, footprint)
+    if asked(mask, nan_policy, spacing):
+        return _MEDIAN_FILTER(locals())
     image = as_array(input)
     footprint, origins = as_window(image.ndim, size, footprint, origin, axes)
     count = int(np.count_nonzero(footprint))

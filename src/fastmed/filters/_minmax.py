@@ -7,55 +7,23 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import (
-    as_array,
-    as_axes,
-    as_axis,
-    as_bytes,
-    as_length,
-    as_mode,
-    as_number,
-    check_origin,
-    columns_of,
-    halo_of,
-    per_axis,
-    remembered,
-    run,
-)
-from .._engine.operation import kernel, operation
+from .._engine.arrays import as_array, as_bytes, as_mode, as_number, columns_of, halo_of, run
+from .._engine.operation import OPERATIONS, kernel, operation
+from ._docs import documented
+from ._masked import Extended, asked
 from ._window import (
+    Row,
     as_real_output,
     as_window,
+    box_rows,
     cast_through_double,
+    first_or_last,
     holds,
+    line_row,
     over_window,
     warn_of_two_windows,
     window_halo,
 )
-
-Row = tuple[int, int, int, int]  # axis, size, origin and mode
-
-
-@remembered
-def _box_rows(ndim, size, mode, origin, axes) -> tuple[Row, ...]:
-    """The axes along which a box is longer than 1."""
-    axes = as_axes(axes, ndim)
-    sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
-    modes = [as_mode(m) for m in per_axis(mode, len(axes))]
-    rows = []
-    for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
-        if as_number(s, "size") > 1:
-            s = int(s)
-            rows.append((axis, s, check_origin(o, s), m))
-    return tuple(rows)
-
-
-@remembered
-def _line_row(ndim, size, axis, mode, origin) -> Row:
-    """The one axis of a filter along lines."""
-    axis = as_axis(axis, ndim)
-    size = as_length(size)
-    return axis, size, check_origin(origin, size), as_mode(mode)
 
 
 def _given_window(size, footprint) -> tuple[Any, Any]:
@@ -74,13 +42,39 @@ def _halo(ndim, size=None, footprint=None, mode="reflect", origin=0, axes=None, 
     size, footprint = _given_window(size, footprint)
     if footprint is not None:
         return window_halo(ndim, None, footprint, origin, axes)
-    rows = _box_rows(ndim, size, mode, origin, axes)
+    rows = box_rows(ndim, size, mode, origin, axes)
     return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
 
 
 def _line_halo(ndim, size, axis=-1, mode="reflect", origin=0, **_):
-    axis, size, origin, _mode = _line_row(ndim, size, axis, mode, origin)
+    axis, size, origin, _mode = line_row(ndim, size, axis, mode, origin)
     return halo_of(ndim, [axis], [size], [origin])
+
+
+class _Extremum(Extended):
+    """The smallest or the largest of the elements that count."""
+
+    def __init__(self, name: str, halo: Any, largest: bool) -> None:
+        super().__init__(name, halo)
+        self.largest = largest
+
+    def whole_windows(self, valid, arguments):
+        return self._of_mask("minimum", valid, arguments)
+
+    def correct(self, image, valid, arguments):
+        filled = np.where(valid, image, first_or_last(image.dtype, first=self.largest))
+        values = self.plain(filled, arguments, image.dtype.newbyteorder("="))
+        return values, self._of_mask("maximum", valid, arguments)
+
+    def _of_mask(self, extremum, valid, arguments):
+        line = "1d" if self.name.endswith("1d") else ""
+        return OPERATIONS[f"{extremum}_filter{line}"].function(valid, **{**arguments, "output": None, "cval": 1})
+
+
+_MINIMUM_FILTER = _Extremum("minimum_filter", _halo, largest=False)
+_MAXIMUM_FILTER = _Extremum("maximum_filter", _halo, largest=True)
+_MINIMUM_FILTER1D = _Extremum("minimum_filter1d", _line_halo, largest=False)
+_MAXIMUM_FILTER1D = _Extremum("maximum_filter1d", _line_halo, largest=True)
 
 
 def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) -> np.ndarray:
@@ -89,7 +83,7 @@ def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) 
     size, footprint = _given_window(size, footprint)
     cval = as_number(cval, "cval")
     if footprint is None:
-        rows = _box_rows(image.ndim, size, mode, origin, axes)
+        rows = box_rows(image.ndim, size, mode, origin, axes)
         return _box(largest, image, rows, cval, as_real_output(output, image))
     footprint, origins = as_window(image.ndim, None, footprint, origin, axes)
     if not isinstance(mode, str) and np.iterable(mode):
@@ -136,7 +130,8 @@ def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, o
     return run(compute, image, output, cval if constant else 0, in_place=image.ndim > 2)
 
 
-@operation(halo=_halo)
+@operation(halo=_MINIMUM_FILTER.halo)
+@documented
 def minimum_filter(
     input: Any,
     size: Any = None,
@@ -147,6 +142,9 @@ def minimum_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the smallest element of the window around it.
 
@@ -155,23 +153,18 @@ def minimum_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     size : int or sequence of int, optional
         Width of a box window in elements. Either this or `footprint` is needed. An axis with 1 or less is not filtered.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. A
-        footprint that is not a full box takes one for all axes.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {footprint}
+    {output}
+    {mode_of_a_window}
+    {cval}
+    {origin}
+    {axes}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -187,6 +180,7 @@ def minimum_filter(
         Complex or other unsupported dtype, a size or cval that is not a real number, an origin that is not whole.
     ValueError
         A footprint without elements, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Notes
     -----
@@ -199,10 +193,13 @@ def minimum_filter(
     array([2, 2, 2, 5, 5])
     """
     warn_of_two_windows(size, footprint)
+    if asked(mask, nan_policy, spacing):
+        return _MINIMUM_FILTER(locals())
     return extremum(False, input, size, footprint, output, mode, cval, origin, axes)
 
 
-@operation(halo=_line_halo)
+@operation(halo=_MINIMUM_FILTER1D.halo)
+@documented
 def minimum_filter1d(
     input: Any,
     size: Any,
@@ -211,6 +208,10 @@ def minimum_filter1d(
     mode: Any = "reflect",
     cval: Any = 0.0,
     origin: Any = 0,
+    *,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the smallest of its neighbours along one axis.
 
@@ -222,16 +223,14 @@ def minimum_filter1d(
         Any shape but a single number; bool, integers, float16/32/64. It is not changed.
     size : int
         Length of the window in elements.
-    axis : int, optional
-        Along which axis; the last by default.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int, optional
-        Shift of the window; positive values move it toward index 0.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin_on_line}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -246,6 +245,7 @@ def minimum_filter1d(
         Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
     ValueError
         An axis that is not there, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -254,13 +254,16 @@ def minimum_filter1d(
     array([[4, 2, 2],
            [5, 5, 5]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _MINIMUM_FILTER1D(locals())
     image = as_array(input)
-    row = _line_row(image.ndim, size, axis, mode, origin)
+    row = line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
     return _box(False, image, (row,), cval, as_real_output(output, image))
 
 
-@operation(halo=_halo)
+@operation(halo=_MAXIMUM_FILTER.halo)
+@documented
 def maximum_filter(
     input: Any,
     size: Any = None,
@@ -271,6 +274,9 @@ def maximum_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the largest element of the window around it.
 
@@ -279,23 +285,18 @@ def maximum_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     size : int or sequence of int, optional
         Width of a box window in elements. Either this or `footprint` is needed. An axis with 1 or less is not filtered.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. A
-        footprint that is not a full box takes one for all axes.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {footprint}
+    {output}
+    {mode_of_a_window}
+    {cval}
+    {origin}
+    {axes}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -311,6 +312,7 @@ def maximum_filter(
         Complex or other unsupported dtype, a size or cval that is not a real number, an origin that is not whole.
     ValueError
         A footprint without elements, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Notes
     -----
@@ -323,10 +325,13 @@ def maximum_filter(
     array([4, 9, 9, 9, 5])
     """
     warn_of_two_windows(size, footprint)
+    if asked(mask, nan_policy, spacing):
+        return _MAXIMUM_FILTER(locals())
     return extremum(True, input, size, footprint, output, mode, cval, origin, axes)
 
 
-@operation(halo=_line_halo)
+@operation(halo=_MAXIMUM_FILTER1D.halo)
+@documented
 def maximum_filter1d(
     input: Any,
     size: Any,
@@ -335,6 +340,10 @@ def maximum_filter1d(
     mode: Any = "reflect",
     cval: Any = 0.0,
     origin: Any = 0,
+    *,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the largest of its neighbours along one axis.
 
@@ -346,16 +355,14 @@ def maximum_filter1d(
         Any shape but a single number; bool, integers, float16/32/64. It is not changed.
     size : int
         Length of the window in elements.
-    axis : int, optional
-        Along which axis; the last by default.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int, optional
-        Shift of the window; positive values move it toward index 0.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin_on_line}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -370,6 +377,7 @@ def maximum_filter1d(
         Complex or other unsupported dtype, a size or origin that is not whole, a cval that is not a real number.
     ValueError
         An axis that is not there, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -378,7 +386,9 @@ def maximum_filter1d(
     array([[4, 4, 9],
            [5, 5, 5]])
     """
+    if asked(mask, nan_policy, spacing):
+        return _MAXIMUM_FILTER1D(locals())
     image = as_array(input)
-    row = _line_row(image.ndim, size, axis, mode, origin)
+    row = line_row(image.ndim, size, axis, mode, origin)
     cval = as_number(cval, "cval")
     return _box(True, image, (row,), cval, as_real_output(output, image))

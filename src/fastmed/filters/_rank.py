@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .._engine.arrays import as_array, as_axes, as_integer, as_mode, as_number, per_axis
-from .._engine.operation import kernel, operation
+from .._engine.arrays import as_array, as_axes, as_integer, as_mode, as_number, native, per_axis
+from .._engine.operation import OPERATIONS, kernel, operation
+from ._docs import documented
+from ._masked import Extended, asked, modes_of
 from ._minmax import extremum
-from ._window import as_real_output, as_window, over_window, warn_of_two_windows, window_halo
+from ._window import (
+    as_real_output,
+    as_window,
+    first_or_last,
+    over_window,
+    warn_of_two_windows,
+    window_halo,
+)
 
 
 def _rank(rank: int, count: int) -> int:
@@ -29,6 +39,66 @@ def _percentile_rank(percentile: float, count: int) -> int:
     if found != found:
         raise ValueError("percentile must be a number, found NaN")
     return count - 1 if found == 100 else int(float(count) * found / 100)
+
+
+def _rank_of_fewer(rank: int, count: int, valid: int) -> int:
+    """The same place among `valid` of `count` elements, cut to a whole rank from the end that it is counted from."""
+    _rank(rank, count)
+    if count == 1:
+        return 0
+    if rank < 0:
+        return valid - 1 - (-1 - rank) * (valid - 1) // (count - 1)
+    return rank * (valid - 1) // (count - 1)
+
+
+class Ranked(Extended):
+    """The element of a rank among those that count.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation.
+    rank_of : callable
+        ``rank_of(arguments, count, valid)``: the rank in a window where `valid` of its `count` elements count.
+    """
+
+    def __init__(self, name: str, rank_of: Callable[[dict[str, Any], int, int], int]) -> None:
+        super().__init__(name, window_halo)
+        self.rank_of = rank_of
+
+    def axes_of_lengths(self, ndim, arguments):
+        return tuple(sorted(super().axes_of_lengths(ndim, arguments)))  # as SciPy: sizes are in the array's order
+
+    def _window(self, ndim, arguments):
+        return as_window(ndim, *(arguments[k] for k in ("size", "footprint", "origin", "axes")))
+
+    def _over_mask(self, name, valid, arguments):
+        footprint, origins = self._window(valid.ndim, arguments)
+        modes = modes_of(valid.ndim, arguments) if footprint.all() else arguments["mode"]
+        return OPERATIONS[name].function(valid, footprint=footprint, mode=modes, cval=1, origin=origins)
+
+    def whole_windows(self, valid, arguments):
+        return self._over_mask("minimum_filter", valid, arguments)
+
+    def correct(self, image, valid, arguments):
+        reached = self._over_mask("maximum_filter", valid, arguments)
+        footprint, origins = self._window(image.ndim, arguments)
+        count = int(footprint.sum())
+        ranks = [0] + [self.rank_of(arguments, count, k) for k in range(1, count + 1)]
+        values = np.empty(image.shape, native(image).dtype)
+        for largest, last in ((False, [0] * count), (True, list(range(count)))):
+            if ranks[1:] == last:
+                filled = np.where(valid, image, first_or_last(image.dtype, first=largest))
+                name = "maximum_filter" if largest else "minimum_filter"
+                modes = modes_of(image.ndim, arguments) if footprint.all() else arguments["mode"]
+                more = {"mode": modes, "cval": arguments["cval"], "origin": origins}
+                return OPERATIONS[name].function(filled, footprint=footprint, output=values, **more), reached
+        code = as_mode(arguments["mode"])
+
+        def select(source, cval, result, budget):
+            kernel("masked_rank", __name__)(source, valid, footprint, origins, ranks, code, cval, result, budget)
+
+        return over_window(select, image, count, code, arguments["cval"], values), reached
 
 
 def _select(rank_of, input, wanted, size, footprint, output, mode, cval, origin, axes) -> np.ndarray:
@@ -58,7 +128,12 @@ def _mode_of_each_axis(mode, ndim, axes):
     return [modes.get(axis, "reflect") for axis in range(ndim)]
 
 
-@operation(halo=window_halo)
+_RANK_FILTER = Ranked("rank_filter", lambda arguments, count, valid: _rank_of_fewer(arguments["rank"], count, valid))
+_PERCENTILE_FILTER = Ranked("percentile_filter", lambda given, _, valid: _percentile_rank(given["percentile"], valid))
+
+
+@operation(halo=_RANK_FILTER.halo)
+@documented
 def rank_filter(
     input: Any,
     rank: Any,
@@ -70,6 +145,9 @@ def rank_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the one of a rank in the window around it.
 
@@ -78,25 +156,20 @@ def rank_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     rank : int
-        Which of the window's elements in ascending order, from 0; negative ones count from the largest, -1.
-    size : int or sequence of int, optional
-        Width of a box window in elements. Either this or `footprint` is needed.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Over a
-        full box the first and the last rank take one for each axis, too: they are the minimum and the maximum.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+        Which of the window's elements in ascending order, from 0; negative ones count from the largest, -1. Where only
+        k of the n elements count, it is rank r (k - 1) // (n - 1), from the same end.
+    {size}
+    {footprint}
+    {output}
+    {mode_of_a_rank}
+    {cval}
+    {origin}
+    {axes}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -114,6 +187,7 @@ def rank_filter(
         not a real number.
     ValueError
         A negative size, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -122,11 +196,14 @@ def rank_filter(
     array([4, 4, 5, 5, 5])
     """
     warn_of_two_windows(size, footprint)
+    if asked(mask, nan_policy, spacing):
+        return _RANK_FILTER(locals())
     rank = as_integer(rank, "rank")
     return _select(_rank, input, rank, size, footprint, output, mode, cval, origin, axes)
 
 
-@operation(halo=window_halo)
+@operation(halo=_PERCENTILE_FILTER.halo)
+@documented
 def percentile_filter(
     input: Any,
     percentile: Any,
@@ -138,6 +215,9 @@ def percentile_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by a percentile of the window around it.
 
@@ -146,26 +226,20 @@ def percentile_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     percentile : float
         From 0, the smallest element, to 100, the largest. Negative ones count from 100: -20 is 80. Nothing is
-        interpolated: it is the element of rank ``int(n * percentile / 100)`` of n.
-    size : int or sequence of int, optional
-        Width of a box window in elements. Either this or `footprint` is needed.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms. Over a
-        full box the first and the last rank take one for each axis, too: they are the minimum and the maximum.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+        interpolated: it is the element of rank ``int(n * percentile / 100)`` of the n that count.
+    {size}
+    {footprint}
+    {output}
+    {mode_of_a_rank}
+    {cval}
+    {origin}
+    {axes}
+    {rank_mask}
+    {real_nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -183,6 +257,7 @@ def percentile_filter(
         not a real number.
     ValueError
         A negative size, an origin that moves the window off its element, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -191,5 +266,7 @@ def percentile_filter(
     array([4, 4, 5, 5, 5])
     """
     warn_of_two_windows(size, footprint)
+    if asked(mask, nan_policy, spacing):
+        return _PERCENTILE_FILTER(locals())
     percentile = as_number(percentile, "percentile")
     return _select(_percentile_rank, input, percentile, size, footprint, output, mode, cval, origin, axes)

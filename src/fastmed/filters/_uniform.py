@@ -7,56 +7,34 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import (
-    as_array,
-    as_axes,
-    as_axis,
-    as_length,
-    as_mode,
-    as_number,
-    as_output,
-    check_origin,
-    columns_of,
-    halo_of,
-    per_axis,
-    remembered,
-    run,
-)
+from .._engine.arrays import as_array, as_output, columns_of, halo_of, run
 from .._engine.operation import kernel, operation
-
-
-@remembered
-def _parameters(ndim, size=3, mode="reflect", origin=0, axes=None, **_):
-    """The axes that are averaged, and for each size, origin and mode."""
-    axes = as_axes(axes, ndim)
-    sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
-    modes = [as_mode(m) for m in per_axis(mode, len(axes))]
-    rows = []
-    for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
-        if as_number(s, "size") > 1:
-            s = int(s)
-            rows.append((axis, s, check_origin(o, s), m))
-    return tuple(rows)
+from ._docs import documented
+from ._masked import Linear, asked
+from ._window import Row, box_rows, line_row
 
 
 def _halo(ndim, **arguments):
-    rows = _parameters(ndim, **arguments)
+    rows = box_rows(ndim, **arguments)
     return halo_of(ndim, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
 
 
-@remembered
-def _row(ndim, size, axis=-1, mode="reflect", origin=0, **_):
-    """The one pass of uniform_filter1d."""
-    axis, size = as_axis(axis, ndim), as_length(size)
-    return axis, size, check_origin(origin, size), as_mode(mode)
-
-
 def _halo1d(ndim, **arguments):
-    axis, size, origin, _ = _row(ndim, **arguments)
+    axis, size, origin, _ = line_row(ndim, **arguments)
     return halo_of(ndim, [axis], [size], [origin])
 
 
-@operation(halo=_halo)
+def _mean(image, arguments, cval, dtype):
+    rows = (line_row(image.ndim, **arguments),) if "axis" in arguments else box_rows(image.ndim, **arguments)
+    return _run(image, rows, dtype, cval)
+
+
+_UNIFORM_FILTER = Linear("uniform_filter", _halo, _mean, lambda _: 1.0)
+_UNIFORM_FILTER1D = Linear("uniform_filter1d", _halo1d, _mean, lambda _: 1.0)
+
+
+@operation(halo=_UNIFORM_FILTER.halo)
+@documented
 def uniform_filter(
     input: Any,
     size: Any = 3,
@@ -66,6 +44,9 @@ def uniform_filter(
     origin: Any = 0,
     *,
     axes: Any = None,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the mean of the box around it.
 
@@ -74,21 +55,18 @@ def uniform_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     size : int or sequence of int, optional
         Width of the box in elements; fractions are cut off. An even box reaches one element further toward index 0.
         An axis with 1 or less is not filtered.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str or sequence of str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the box; positive values move it toward index 0.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {output}
+    {modes}
+    {cval}
+    {origin}
+    {axes}
+    {linear_mask}
+    {nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -103,6 +81,7 @@ def uniform_filter(
         A size or cval that is not a real number, an origin that is not whole.
     ValueError
         An origin that moves the box off its element, an axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -110,11 +89,13 @@ def uniform_filter(
     >>> fastmed.uniform_filter(np.array([0.0, 0, 3, 0, 0]), 3)
     array([0., 1., 1., 1., 0.])
     """
+    if asked(mask, nan_policy, spacing):
+        return _UNIFORM_FILTER(locals())
     image = as_array(input, complex_too=True)
-    return _run(image, _parameters(image.ndim, size, mode, origin, axes), output, cval)
+    return _run(image, box_rows(image.ndim, size, mode, origin, axes), output, cval)
 
 
-def _run(image, rows, output, cval):
+def _run(image: np.ndarray, rows: tuple[Row, ...], output: Any, cval: Any) -> np.ndarray:
     """One pass for each of `rows`: (axis, size, origin, mode)."""
     output = as_output(output, image, complex_result=image.dtype.kind == "c")
     if not rows:
@@ -129,7 +110,8 @@ def _run(image, rows, output, cval):
     return run(compute, image, output, cval)
 
 
-@operation(halo=_halo1d)
+@operation(halo=_UNIFORM_FILTER1D.halo)
+@documented
 def uniform_filter1d(
     input: Any,
     size: int,
@@ -138,6 +120,10 @@ def uniform_filter1d(
     mode: str = "reflect",
     cval: Any = 0.0,
     origin: int = 0,
+    *,
+    mask: Any = None,
+    nan_policy: str = "propagate",
+    spacing: Any = None,
 ) -> np.ndarray:
     """Replace every element by the mean of its neighbours along one axis.
 
@@ -146,20 +132,17 @@ def uniform_filter1d(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64 or complex. It is not changed.
+    {input}
     size : int
         Length of the window in elements. An even window reaches one element further toward index 0.
-    axis : int, optional
-        The axis that is filtered.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int, optional
-        Shift of the window; positive values move it toward index 0.
+    {axis}
+    {output}
+    {mode}
+    {cval}
+    {origin_on_line}
+    {linear_mask}
+    {nan_policy}
+    {size_spacing}
 
     Returns
     -------
@@ -174,6 +157,7 @@ def uniform_filter1d(
         A size or an origin that is not whole, a cval that is not a real number.
     ValueError
         An origin that moves the window off its element, an axis that is not there, read-only `output`.
+        {keyword_errors}
 
     Examples
     --------
@@ -181,5 +165,7 @@ def uniform_filter1d(
     >>> fastmed.uniform_filter1d(np.array([2, 8, 0, 4, 1, 9, 9, 0]), size=3)
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
+    if asked(mask, nan_policy, spacing):
+        return _UNIFORM_FILTER1D(locals())
     image = as_array(input, complex_too=True)
-    return _run(image, (_row(image.ndim, size, axis, mode, origin),), output, cval)
+    return _run(image, (line_row(image.ndim, size, axis, mode, origin),), output, cval)

@@ -1,4 +1,4 @@
-"""Windows of any shape: what the median, ranks and extrema share."""
+"""Windows of any shape: what the mean, the median, ranks and extrema share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from .._engine import threads
 from .._engine.arrays import (
     UnsupportedDtypeError,
     as_axes,
+    as_axis,
     as_bytes,
+    as_length,
     as_mode,
+    as_number,
     as_output,
     as_size,
     cast_like_c,
@@ -22,6 +25,42 @@ from .._engine.arrays import (
     remembered,
     run,
 )
+
+Row = tuple[int, int, int, int]  # axis, size, origin and mode
+
+
+@remembered
+def box_rows(
+    ndim: int, size: Any = 3, mode: Any = "reflect", origin: Any = 0, axes: Any = None, **_: Any
+) -> tuple[Row, ...]:
+    """The axes along which a box is longer than 1."""
+    axes = as_axes(axes, ndim)
+    sizes, origins = per_axis(size, len(axes)), per_axis(origin, len(axes))
+    modes = [as_mode(m) for m in per_axis(mode, len(axes))]
+    rows = []
+    for axis, s, o, m in zip(axes, sizes, origins, modes, strict=True):
+        if as_number(s, "size") > 1:
+            s = int(s)
+            rows.append((axis, s, check_origin(o, s), m))
+    return tuple(rows)
+
+
+@remembered
+def line_row(ndim: int, size: Any, axis: Any = -1, mode: Any = "reflect", origin: Any = 0, **_: Any) -> Row:
+    """The one axis of a filter along lines."""
+    axis, size = as_axis(axis, ndim), as_length(size)
+    return axis, size, check_origin(origin, size), as_mode(mode)
+
+
+def first_or_last(dtype: np.dtype, *, first: bool) -> Any:
+    """The value of `dtype` that stands before all others in their order, or after them."""
+    dtype = dtype.newbyteorder("=")
+    if dtype.kind == "b":
+        return np.bool_(not first)
+    if dtype.kind == "f":
+        return dtype.type(-np.inf if first else np.inf)
+    limits = np.iinfo(dtype)
+    return dtype.type(limits.min if first else limits.max)
 
 
 @remembered
