@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from .._engine.arrays import as_array, as_axes, as_mode, as_output, halo_of, kernel_dtype, per_axis
-from .._engine.operation import OPERATIONS, operation
-from ._correlate import correlate1d
+from .._engine import threads
+from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, halo_of, kernel_dtype, per_axis, run
+from .._engine.operation import OPERATIONS, kernel, operation
 from ._gaussian import gaussian_filter
 
 #: ``derivative(input, axis, output, mode, cval)``; `output` is an array to write into, or a dtype.
 Derivative = Callable[..., Any]
 
 
-def _run(
-    combine: Callable[..., None], derivative: Derivative, input: Any, output: Any, mode: Any, cval: Any, axes: Any
-) -> np.ndarray:
-    """Check, and ``combine(parts, target)``: `parts` makes one derivative after the other, the first in `target`."""
+def _checked(
+    input: Any, output: Any, mode: Any, axes: Any
+) -> tuple[np.ndarray, tuple[int, ...], list[Any], np.ndarray]:
+    """The input, the axes, a mode for each, and the output as arrays."""
     image = as_array(input, complex_too=True)
     axes = as_axes(axes, image.ndim)
     modes = per_axis(mode, len(axes))
@@ -29,6 +31,14 @@ def _run(
     output = as_output(output, image)
     if image.dtype.kind == "c" and output.dtype.kind != "c":
         raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+    return image, axes, modes, output
+
+
+def _run(
+    combine: Callable[..., None], derivative: Derivative, input: Any, output: Any, mode: Any, cval: Any, axes: Any
+) -> np.ndarray:
+    """Check, and ``combine(parts, target)``: `parts` makes one derivative after the other, the first in `target`."""
+    image, axes, modes, output = _checked(input, output, mode, axes)
     if not axes:
         output[...] = image
         return output
@@ -53,22 +63,38 @@ def _run(
 def _sum(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
     next(parts)
     for part in parts:
-        target += part
+        _in_slabs(lambda total, part: np.add(total, part, total), target, part)
         del part  # before the next one is made
 
 
 def _magnitude(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
-    np.multiply(next(parts), target, target)
+    _in_slabs(lambda total: np.multiply(total, total, total), next(parts))
     for part in parts:
-        np.multiply(part, part, part)
-        target += part
+        _in_slabs(_add_square, target, part)
         del part
-    _root(target)
+    _in_slabs(_root, target)
+
+
+def _add_square(total: np.ndarray, part: np.ndarray) -> None:
+    np.multiply(part, part, part)
+    total += part
 
 
 def _root(squares: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # sums that have wrapped around
         return np.sqrt(squares, squares, casting="unsafe")
+
+
+def _in_slabs(apply: Callable[..., Any], *arrays: np.ndarray) -> None:
+    """``apply(*arrays)``, a function of elements, on slabs of the first axis, by as many threads as they are worth."""
+    count = threads.budget(arrays[0].size, 4)
+    rows = len(arrays[0]) if arrays[0].ndim else 1
+    if count == 1 or rows == 1:
+        apply(*arrays)
+        return
+    step = max(1, rows // (8 * count))
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda i: apply(*(a[i : i + step] for a in arrays)), range(0, rows, step)))
 
 
 # --- Dask ------------------------------------------------------------------------------------------------------------
@@ -107,10 +133,6 @@ def _user_derivative(function, arguments):
 
 
 # --- Laplace ---------------------------------------------------------------------------------------------------------
-def _second_difference(input, axis, output, mode, cval):
-    return correlate1d(input, [1, -2, 1], axis, output, mode, cval)
-
-
 def _laplace_halo(ndim, axes=None, **_):
     axes = as_axes(axes, ndim)
     return halo_of(ndim, axes, [3] * len(axes), [0] * len(axes))
@@ -160,7 +182,16 @@ def laplace(
     >>> fastmed.laplace(np.array([0.0, 1, 4, 9, 16]))
     array([ 1.,  2.,  2.,  2., -7.])
     """
-    return _run(_sum, _second_difference, input, output, mode, cval, axes)
+    image, axes, modes, output = _checked(input, output, mode, axes)
+    if not axes:
+        output[...] = image
+        return output
+
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 4 * len(axes))
+        kernel("laplace", __name__)(source, axes, [as_mode(m) for m in modes], float(cval), target, budget)
+
+    return run(compute, image, output, cval, in_place=False)
 
 
 def _generic_laplace_on_dask(op, arguments):
@@ -381,6 +412,35 @@ def gaussian_gradient_magnitude(
     return _run(_magnitude, derivative, input, output, mode, cval, axes)
 
 
+#: Derivatives of three taps: the weight of the centre in the sums along the other axes.
+_CENTRES = {"sobel": 2, "prewitt": 1}
+
+
+def _centre_of(derivative: Derivative) -> int | None:
+    """Of one of fastmed's own derivatives of three taps, the weight of the centre; of anything else None."""
+    op = OPERATIONS.get(getattr(derivative, "__name__", ""))
+    own = op is not None and inspect.unwrap(derivative) is op.function
+    return _CENTRES.get(op.name) if op is not None and own else None
+
+
+def _in_one_trip(image: np.ndarray, dtype: np.dtype, modes: list[Any], cval: Any) -> bool:
+    """Whether the kernel's magnitude has the bits of the general way: floats that hold what comes in."""
+    real = kernel_dtype(dtype) if dtype.kind == "f" else None
+    if real is None or image.dtype.kind == "c" or image.ndim > 3 or not np.can_cast(image.dtype, real):
+        return False
+    outside = as_number(cval, "cval")
+    return as_mode("constant") not in map(as_mode, modes) or float(real.type(outside)) == outside
+
+
+def _three_taps_magnitude(centre, image, axes, modes, cval, output) -> np.ndarray:
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 4 * len(axes))
+        codes = [as_mode(m) for m in modes]
+        kernel("gradient_magnitude", __name__)(source, axes, codes, float(cval), centre, target, budget)
+
+    return run(compute, image, output, cval, in_place=False)
+
+
 def _generic_magnitude_on_dask(op, arguments):
     return _lazily(_user_derivative(arguments["derivative"], arguments), arguments, magnitude=True)
 
@@ -435,5 +495,11 @@ def generic_gradient_magnitude(
     >>> fastmed.generic_gradient_magnitude(np.array([[0.0, 0, 1, 1]] * 3), fastmed.sobel)[1]
     array([0., 4., 4., 0.])
     """
+    centre = None if extra_arguments or extra_keywords else _centre_of(derivative)
+    if centre is not None:
+        image, numbers, modes, target = _checked(input, output, mode, axes)
+        if numbers and _in_one_trip(image, target.dtype, modes, cval):
+            return _three_taps_magnitude(centre, image, numbers, modes, cval, target)
+        output = target
     own = _user_derivative(derivative, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
     return _run(_magnitude, own, input, output, mode, cval, axes)
