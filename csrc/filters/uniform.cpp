@@ -25,7 +25,7 @@ constexpr int64_t SMALL = 9;  // the longest window that is summed in registers
 template <class A> struct Finish {
     bool integers = false, divide = false;
     A factor = 1, divisor = 1;
-    uint32_t multiplier = 0;
+    uint16_t multiplier = 0;
     int shift = 0;
 
     // Sums of up to `length` integers of magnitude up to `top`.
@@ -41,7 +41,7 @@ template <class A> struct Finish {
         } else {
             while ((int64_t(2) << f.shift) <= length) ++f.shift;
             if (length == int64_t(1) << f.shift) --f.shift;
-            f.multiplier = uint32_t(((int64_t(1) << (16 + f.shift)) + length - 1) / length);
+            f.multiplier = uint16_t(((int64_t(1) << (16 + f.shift)) + length - 1) / length);
         }
         return f;
     }
@@ -57,7 +57,7 @@ bool fits_in_16_bits(int64_t length) {
     if (length > 129) return false;
     const auto f = Finish<uint16_t>::cut(length, 255);
     const int64_t excess = int64_t(f.multiplier) * length - (int64_t(1) << (16 + f.shift));
-    return length == 1 || (f.multiplier < (1 << 16) && excess * 255 * length < int64_t(1) << (16 + f.shift));
+    return length == 1 || excess * 255 * length < int64_t(1) << (16 + f.shift);
 }
 
 template <class A> FASTMED_INLINE typename simd<A>::v quotient(typename simd<A>::v sum, const Finish<A>& f) { return sum / f.divisor; }
@@ -87,9 +87,14 @@ template <class A> FASTMED_INLINE typename simd<A>::v truncated(typename simd<A>
 
 template <class A> FASTMED_INLINE typename simd<A>::v finished(typename simd<A>::v sum, const Finish<A>& f) {
     if constexpr (std::is_same_v<A, uint16_t>) {
+#if defined(__x86_64__) && defined(__GNUC__)  // the compiler makes 32-bit products of the loop below
+        typedef long long Whole __attribute__((vector_size(VECTOR_BYTES)));
+        const auto high = FASTMED_MM(mulhi_epu16)(Whole(sum), Whole(splat(f.multiplier)));
+        return typename simd<A>::v(FASTMED_MM(srl_epi16)(high, _mm_cvtsi32_si128(f.shift)));
+#endif
         uint16_t lanes[simd<A>::lanes];
         std::memcpy(lanes, &sum, sizeof sum);
-        for (uint16_t& lane : lanes) lane = uint16_t(uint16_t(lane * f.multiplier >> 16) >> f.shift);
+        for (uint16_t& lane : lanes) lane = uint16_t((uint32_t(lane) * f.multiplier >> 16) >> f.shift);
         std::memcpy(&sum, lanes, sizeof sum);
         return sum;
     } else if (f.integers) {

@@ -13,6 +13,8 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, halo_of, kernel_dtype, per_axis, run
 from .._engine.operation import OPERATIONS, kernel, operation
+from ._gaussian import _parameters as gaussian_parameters
+from ._gaussian import _weights as gaussian_weights
 from ._gaussian import gaussian_filter
 
 #: ``derivative(input, axis, output, mode, cval)``; `output` is an array to write into, or a dtype.
@@ -265,6 +267,42 @@ def _gaussian(order: int, ndim: int, sigma: Any, kwargs: dict[str, Any]) -> Deri
     return derivative
 
 
+def _together(
+    order: int, sigma: Any, input: Any, output: Any, mode: Any, cval: Any, axes: Any, kwargs: dict[str, Any]
+) -> np.ndarray | None:
+    """The sum (order 2) or the length (order 1) of the derivatives in one trip; None where it takes one for each.
+
+    That is so for floats that hold what comes in, up to three axes, and one mode for all.
+    """
+    image, numbers, modes, result = _checked(input, output, mode, axes)
+    real = kernel_dtype(result.dtype) if result.dtype.kind == "f" else None
+    fits = real is not None and image.dtype.kind != "c" and np.can_cast(image.dtype, real)
+    usual = kwargs.keys() <= {"truncate", "radius"}
+    if not (usual and fits and numbers and image.ndim <= 3 and len(set(modes)) == 1):
+        return None
+    rows = {row[0]: row for row in gaussian_parameters(image.ndim, sigma, mode=modes[0], **kwargs)}
+    if not all(axis in rows for axis in numbers):
+        return None
+    radii = [rows[axis][4] if axis in rows else 0 for axis in range(image.ndim)]
+    both = [_smooth_and_derived(rows.get(axis), order) for axis in range(image.ndim)]
+    smooth, derived = (np.concatenate(list(c)) for c in zip(*both, strict=True))
+
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 3 * sum(radii))
+        kernel("gaussian_derivatives", __name__)(
+            source, numbers, radii, smooth, derived, order == 1, as_mode(modes[0]), float(cval), order == 1, target, budget
+        )
+
+    return run(compute, image, result, cval, in_place=False)
+
+
+def _smooth_and_derived(row, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights along an axis; those that change nothing where it is not smoothed."""
+    if row is None:
+        return np.ones(1), np.zeros(1)
+    return gaussian_weights(row[1], 0, row[4]), gaussian_weights(row[1], order, row[4])
+
+
 def _all_sigmas(sigma: Any, ndim: int, axes: Any) -> list[Any]:
     """One sigma per axis of the array; axes that are left out are not smoothed."""
     axes = as_axes(axes, ndim)
@@ -350,7 +388,11 @@ def gaussian_laplace(
     array([ 0.055, -0.096, -0.318, -0.096,  0.055])
     """
     ndim = np.ndim(as_array(input, complex_too=True))
-    derivative = _gaussian(2, ndim, _all_sigmas(sigma, ndim, axes), kwargs)
+    sigmas = _all_sigmas(sigma, ndim, axes)
+    result = _together(2, sigmas, input, output, mode, cval, axes, kwargs)
+    if result is not None:
+        return result
+    derivative = _gaussian(2, ndim, sigmas, kwargs)
     return _run(_sum, derivative, input, output, mode, cval, axes)
 
 
@@ -408,6 +450,9 @@ def gaussian_gradient_magnitude(
     >>> fastmed.gaussian_gradient_magnitude(np.array([0.0, 0, 0, 4, 4, 4]), 1).round(2)
     array([0.05, 0.49, 1.46, 1.46, 0.49, 0.05])
     """
+    result = _together(1, sigma, input, output, mode, cval, axes, kwargs)
+    if result is not None:
+        return result
     derivative = _gaussian(1, np.ndim(as_array(input, complex_too=True)), sigma, kwargs)
     return _run(_magnitude, derivative, input, output, mode, cval, axes)
 

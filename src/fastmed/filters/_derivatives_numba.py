@@ -26,3 +26,19 @@ def gradient_magnitude(input, axes, modes, cval, centre, output, threads):
                 one_pass(term, term, other, 3, 1, (1, centre, 1), mode, cval)
         total += term * term
     np.sqrt(total, output)
+
+
+def gaussian_derivatives(input, axes, radii, smooth, derived, odd, mode, cval, magnitude, output, threads):
+    """Sum, or root of the summed squares, of Gaussian derivatives; the weights of all axes stand one after the other."""
+    ends = np.cumsum([2 * radius + 1 for radius in radii])
+    term = np.empty_like(output)
+    total = np.zeros_like(output)
+    for along in axes:
+        source = input
+        for axis, (radius, end) in enumerate(zip(radii, ends, strict=True)):
+            length = 2 * radius + 1
+            weights = (derived if axis == along else smooth)[end - length : end]
+            one_pass(source, term, axis, length, radius, weights, mode, cval)
+            source = term
+        total += term * term if magnitude else term
+    output[...] = np.sqrt(total) if magnitude else total
