@@ -451,49 +451,93 @@ private:
     }
 };
 
-// Lines along the last axis, by doubling: the sum of 2^k neighbours is that of two halves.
-template <class A> void lines(const View& in, const View& out, const Pass& p, bool integers, double top, int threads) {
-    const int x = in.ndim - 1;
-    const int64_t nx = in.shape[x], total = in.size() / nx, lanes = simd<A>::lanes;
-    const bool whole = in.data == out.data;
-    const int64_t piece = whole ? nx : std::min<int64_t>(nx, std::max<int64_t>(1 << 13, 8 * p.length));
-    const int64_t pieces = (nx + piece - 1) / piece, rows = std::clamp<int64_t>((1 << 16) / nx, 1, total), groups = (total + rows - 1) / rows;
-    const auto f = integers ? Finish<A>::cut(p.length, top) : Finish<A>::real(1, double(p.length));
-    const auto from = rows_of<A>(in.dtype);
+// Lines along the last axis. By doubling (the sum of 2^k neighbours is that of two halves) up to a vector's length; more
+// are sums of whole vectors, by blocks as above.
+template <class A> class Lines {
+    using V = typename simd<A>::v;
+    static constexpr int64_t L = simd<A>::lanes;
+
+    const View in, out;
+    const Pass& p;
+    const int x;
+    const int64_t nx, whole, rest;  // whole vectors in a window, and what remains
+    const Finish<A> f;
+    const Rows<A> from;
     void (*keep)(const A*, int64_t, char*, int64_t) = nullptr;
-    dispatch(out.dtype, [&](auto tag) { keep = store_as<typename decltype(tag)::t, A>; });
+    std::vector<int64_t> left, right;  // the elements that stand for those before and after the line; -1: the constant
+
     struct Scratch {
-        std::vector<A> line, sum;
+        std::vector<A> line, sum, ends;
     };
-    auto make = [&] { return Scratch{std::vector<A>(piece + p.length + 4 * lanes), std::vector<A>(piece + 4 * lanes)}; };
-    parallel_for(groups * pieces, threads, make, [&](Scratch& s, int64_t unit) {
-        const int64_t x0 = unit % pieces * piece, n = std::min(piece, nx - x0), r0 = unit / pieces * rows;
-        for (int64_t r = r0; r < std::min(r0 + rows, total); ++r) {
-            const char* source = in.data;
-            char* target = out.data + x0 * out.strides[x];
-            int64_t rest = r;
-            for (int d = x - 1; d >= 0; --d) {
-                source += rest % in.shape[d] * in.strides[d];
-                target += rest % in.shape[d] * out.strides[d];
-                rest /= in.shape[d];
-            }
-            load_extended(from, source, in.strides[x], nx, p, x0, n, s.line.data());
-            A *line = s.line.data(), *sum = s.sum.data();
-            int64_t at = 0;  // summed so far: the first `at` of each window
-            for (int64_t have = 1; have <= p.length; have *= 2) {
-                if (p.length & have) {
-                    for (int64_t i = 0; i < n; i += lanes)
-                        store(sum + i, at == 0 ? load(line + i) : load(sum + i) + load(line + at + i));
-                    at += have;
-                }
-                if (2 * have > p.length) break;
-                for (int64_t i = 0; i < n + p.length - 2 * have; i += lanes) store(line + i, load(line + i) + load(line + have + i));
-            }
-            for (int64_t i = 0; i < n; i += lanes) store(sum + i, finished(load(sum + i), f));
-            keep(sum, n, target, out.strides[x]);
+
+public:
+    Lines(const View& input, const Pass& pass, bool integers, double top, const View& output)
+        : in(input), out(output), p(pass), x(in.ndim - 1), nx(in.shape[x]), whole(p.length / L), rest(p.length % L),
+          f(integers ? Finish<A>::cut(p.length, top) : Finish<A>::real(1, double(p.length))), from(rows_of<A>(in.dtype)) {
+        dispatch(out.dtype, [&](auto tag) { keep = store_as<typename decltype(tag)::t, A>; });
+        for (int64_t i = -p.before; i < 0; ++i) left.push_back(border_index(i, nx, p.mode));
+        for (int64_t i = nx; i < nx + p.length - 1 - p.before; ++i) right.push_back(border_index(i, nx, p.mode));
+    }
+
+    void run(int threads) const {
+        // Pieces of whole blocks, so that sums do not depend on where a piece begins.
+        const int64_t block = std::max<int64_t>(whole, 1) * L, total = in.size() / nx;
+        const int64_t piece = in.data == out.data ? nx : std::min(nx, std::max<int64_t>(1 << 13, 8 * p.length) / block * block);
+        const int64_t pieces = (nx + piece - 1) / piece, rows = std::clamp<int64_t>((1 << 16) / nx, 1, total), groups = (total + rows - 1) / rows;
+        auto make = [&] {
+            return Scratch{std::vector<A>(piece + p.length + 4 * L), std::vector<A>(piece + 4 * L), std::vector<A>((whole + 1) * L)};
+        };
+        parallel_for(groups * pieces, threads, make, [&](Scratch& s, int64_t unit) {
+            const int64_t x0 = unit % pieces * piece, r0 = unit / pieces * rows;
+            for (int64_t r = r0; r < std::min(r0 + rows, total); ++r) row(s, r, x0, std::min(piece, nx - x0));
+        });
+    }
+
+private:
+    void row(Scratch& s, int64_t r, int64_t x0, int64_t n) const {
+        const char* source = in.data;
+        char* target = out.data + x0 * out.strides[x];
+        for (int d = x - 1; d >= 0; --d) {
+            source += r % in.shape[d] * in.strides[d];
+            target += r % in.shape[d] * out.strides[d];
+            r /= in.shape[d];
         }
-    });
-}
+        A *line = s.line.data(), *sum = s.sum.data();
+        if (n == nx) {
+            A* inside = line + p.before;
+            from.load(source, in.strides[x], n, inside);
+            for (size_t i = 0; i < left.size(); ++i) line[i] = left[i] < 0 ? A(p.cval) : inside[left[i]];
+            for (size_t i = 0; i < right.size(); ++i) inside[n + int64_t(i)] = right[i] < 0 ? A(p.cval) : inside[right[i]];
+        } else {
+            load_extended(from, source, in.strides[x], nx, p, x0, n, line);
+        }
+        int64_t at = whole * L;  // the remainder stands behind the whole vectors
+        for (int64_t have = 1; have < L; have *= 2) {
+            if (rest & have) {
+                const bool first = at == whole * L;
+                for (int64_t i = 0; i < n; i += L) store(sum + i, first ? load(line + at + i) : load(sum + i) + load(line + at + i));
+                at += have;
+            }
+            if (2 * have > p.length) break;
+            for (int64_t i = 0; i < n + p.length - 2 * have; i += L) store(line + i, load(line + i) + load(line + have + i));
+        }
+        if (whole > 0) add_whole(line, n, sum, s.ends.data());
+        for (int64_t i = 0; i < n; i += L) store(sum + i, finished(load(sum + i), f));
+        keep(sum, n, target, out.strides[x]);
+    }
+    // Windows of `whole` vectors. `line` holds sums of L neighbours.
+    void add_whole(const A* line, int64_t n, A* sum, A* ends) const {
+        for (int64_t begin = 0; begin * L < n; begin += whole) {
+            V end{}, begun{};
+            for (int64_t j = whole - 1; j >= 0; --j) store(ends + j * L, end += load(line + (begin + j) * L));
+            for (int64_t j = 0; j < whole && (begin + j) * L < n; ++j) {
+                if (j > 0) begun += load(line + (begin + whole + j - 1) * L);
+                const V total = load(ends + j * L) + begun;
+                store(sum + (begin + j) * L, rest ? load(sum + (begin + j) * L) + total : total);
+            }
+        }
+    }
+};
 
 // --- which way ------------------------------------------------------------------------------------------------------------
 bool is_integer(DType t) { return t != DType::f32 && t != DType::f64; }
@@ -545,10 +589,10 @@ size_t together(const View& in, const std::vector<Pass>& passes) {
 
 void one_pass(const View& in, const View& out, const Pass& p, bool integers, int threads) {
     const double top = top_of(in.dtype);
-    const bool exact = integers ? p.length * (top + 1) < (1 << 24) : in.dtype == DType::f32 && out.dtype == DType::f32;
     if (p.axis == in.ndim - 1) {
-        if (exact) lines<float>(in, out, p, integers, top, threads);
-        else lines<double>(in, out, p, integers, top, threads);
+        const bool reals = in.dtype == DType::f32 && out.dtype == DType::f32 && p.length <= 256;  // more would lose digits
+        if (integers ? p.length * (top + 1) < (1 << 24) : reals) Lines<float>(in, p, integers, top, out).run(threads);
+        else Lines<double>(in, p, integers, top, out).run(threads);
         return;
     }
     dispatch(in.dtype, [&](auto from) {
@@ -556,6 +600,23 @@ void one_pass(const View& in, const View& out, const Pass& p, bool integers, int
         if (in.dtype == out.dtype) return Columns<T, T>(in, p, integers, out).run(threads);
         if (out.dtype == DType::f32) Columns<T, float>(in, p, false, out).run(threads);
         else Columns<T, double>(in, p, false, out).run(threads);
+    });
+}
+
+// Passes along the last two axes, plane by plane, so that the second one finds the plane in cache.
+void two_passes(const View& in, const View& out, Pass y, Pass x, bool integers, int threads) {
+    int64_t planes = 1;
+    for (int d = 0; d < in.ndim - 2; ++d) planes *= in.shape[d];
+    y.axis = 0, x.axis = 1;
+    parallel_for(planes, threads, [&](int64_t plane) {
+        View from = in, to = out;
+        for (int d = in.ndim - 3; d >= 0; --d) {
+            const int64_t i = plane % in.shape[d];
+            plane /= in.shape[d];
+            from = from.at(d, i), to = to.at(d, i);
+        }
+        one_pass(from, to, y, integers, 1);
+        one_pass(to, to, x, integers, 1);
     });
 }
 
@@ -582,7 +643,16 @@ void uniform_filter(View input, Ints axes, Ints sizes, Ints origins, Ints modes,
         else if (exact) Box<float>(input, box, integers, top, output).run(threads);
         else Box<double>(input, box, integers, top, output).run(threads);
     }
-    for (size_t k = n; k < passes.size(); ++k) one_pass(k == 0 ? input : output, output, passes[k], integers, threads);
+    for (size_t k = n; k < passes.size(); ++k) {
+        const View& from = k == 0 ? input : output;
+        const bool two = k + 1 < passes.size() && passes[k].axis == input.ndim - 2 && passes[k + 1].axis == input.ndim - 1;
+        if (two && input.ndim > 2) {
+            two_passes(from, output, passes[k], passes[k + 1], integers, threads);
+            ++k;
+        } else {
+            one_pass(from, output, passes[k], integers, threads);
+        }
+    }
 }
 
 }  // namespace fastmed

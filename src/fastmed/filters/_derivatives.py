@@ -289,8 +289,9 @@ def _together(
 
     def compute(source, target, cval):
         budget = threads.budget(source.size, 3 * sum(radii))
+        first, code = order == 1, as_mode(modes[0])
         kernel("gaussian_derivatives", __name__)(
-            source, numbers, radii, smooth, derived, order == 1, as_mode(modes[0]), float(cval), order == 1, target, budget
+            source, numbers, radii, smooth, derived, first, code, float(cval), first, target, budget
         )
 
     return run(compute, image, result, cval, in_place=False)

@@ -29,7 +29,7 @@ def gradient_magnitude(input, axes, modes, cval, centre, output, threads):
 
 
 def gaussian_derivatives(input, axes, radii, smooth, derived, odd, mode, cval, magnitude, output, threads):
-    """Sum, or root of the summed squares, of Gaussian derivatives; the weights of all axes stand one after the other."""
+    """Sum, or root of the summed squares, of Gaussian derivatives; weights of all axes, one after the other."""
     ends = np.cumsum([2 * radius + 1 for radius in radii])
     term = np.empty_like(output)
     total = np.zeros_like(output)
