@@ -4,6 +4,7 @@
 
 #include "border.hpp"
 #include "cast.hpp"
+#include "gaussian_derivatives.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "three_taps.hpp"
@@ -217,6 +218,11 @@ void laplace(View input, Ints axes, Ints modes, double cval, View output, int th
 
 void gradient_magnitude(View input, Ints axes, Ints modes, double cval, int centre, View output, int threads) {
     three_taps_magnitude(input, axes, modes, cval, centre, output, threads);
+}
+
+void gaussian_derivatives(View input, Ints axes, Ints radii, Doubles smooth, Doubles derived, bool odd, int mode, double cval, bool magnitude,
+                          View output, int threads) {
+    sum_of_derivatives(input, axes, {radii, smooth, derived, odd}, Mode(mode), cval, magnitude, output, threads);
 }
 
 }  // namespace fastmed

@@ -1,10 +1,11 @@
 // Sums of squares, or sums, of Gaussian derivatives along several axes, in one trip through memory. What the derivatives
 // share is computed once: in three dimensions two sums over z (smoothed, derived), three over y, and two or three over
 // x, instead of nine passes and a volume per derivative. Rows of a block of planes stand in rings that stay in cache.
+#include "gaussian_derivatives.hpp"
+
 #include <algorithm>
 #include <cmath>
 
-#include "kernels.hpp"
 #include "parallel.hpp"
 #include "rows.hpp"
 
@@ -222,15 +223,14 @@ private:
 };
 
 template <class A>
-void run(const View& in, const Ints& axes, const Ints& radii, const Doubles& smooth, const Doubles& derived, bool odd, Mode mode, double cval,
-         bool magnitude, const View& out, int threads) {
+void run(const View& in, const Ints& axes, const GaussianTaps& all, Mode mode, double cval, bool magnitude, const View& out, int threads) {
     Taps<A> taps[3];
     int64_t at = 0;
     for (int d = 0; d < in.ndim; ++d) {
         Taps<A>& t = taps[d + 3 - in.ndim];
-        t.half = radii[d], t.odd = odd;
-        t.smooth.assign(smooth.begin() + at, smooth.begin() + at + t.length());
-        t.derived.assign(derived.begin() + at, derived.begin() + at + t.length());
+        t.half = all.radii[d], t.odd = all.odd;
+        t.smooth.assign(all.smooth.begin() + at, all.smooth.begin() + at + t.length());
+        t.derived.assign(all.derived.begin() + at, all.derived.begin() + at + t.length());
         t.wanted = std::find(axes.begin(), axes.end(), d) != axes.end();
         at += t.length();
     }
@@ -239,12 +239,12 @@ void run(const View& in, const Ints& axes, const Ints& radii, const Doubles& smo
 
 }  // namespace
 
-void gaussian_derivatives(View input, Ints axes, Ints radii, Doubles smooth, Doubles derived, bool odd, int mode, double cval, bool magnitude,
-                          View output, int threads) {
+void sum_of_derivatives(const View& input, const Ints& axes, const GaussianTaps& taps, Mode mode, double cval, bool magnitude,
+                        const View& output, int threads) {
     if (input.size() == 0) return;
     const bool single = output.dtype == DType::f32 && input.dtype != DType::f64;
-    if (single) run<float>(input, axes, radii, smooth, derived, odd, Mode(mode), cval, magnitude, output, threads);
-    else run<double>(input, axes, radii, smooth, derived, odd, Mode(mode), cval, magnitude, output, threads);
+    if (single) run<float>(input, axes, taps, mode, cval, magnitude, output, threads);
+    else run<double>(input, axes, taps, mode, cval, magnitude, output, threads);
 }
 
 }  // namespace fastmed
