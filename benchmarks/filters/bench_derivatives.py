@@ -107,5 +107,5 @@ test_gaussian_gradient_magnitude = race(
 test_generic_gradient_magnitude = race(
     generic_gradient_magnitude,
     {"scipy": _scipy_generic},
-    [Workload(tissue, (128, 512, 512), "float32", derivative=sobel)],
+    [Workload(tissue, shape, "float32", derivative=sobel) for shape in ((128, 512, 512), (2048, 2048))],
 )

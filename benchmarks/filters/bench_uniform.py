@@ -52,9 +52,12 @@ WORKLOADS = [
     Workload(tissue, (128, 512, 512), "float32", size=5),
     Workload(tissue, (128, 512, 512), "int16", headline=True, size=3),
     Workload(tissue, (128, 512, 512), "int16", size=5),
+    Workload(tissue, (128, 512, 512), "uint8", size=5),
+    *(Workload(tissue, (128, 512, 512), "float32", size=n) for n in (15, 51, 201)),
     Workload(tissue, (2048, 2048), "uint8", size=5),
     Workload(tissue, (2048, 2048), "uint16", size=5),
     Workload(tissue, (2048, 2048), "float32", size=5),
+    Workload(tissue, (2048, 2048), "uint8", size=51),
     Workload(tissue, (64, 64), "uint8", size=3),
     Workload(tissue, (64, 64), "uint8", size=5),
 ]

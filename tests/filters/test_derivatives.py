@@ -22,7 +22,8 @@ from against_scipy import (
     refused_alike,
     some_axes,
 )
-from helpers import same
+from fastmed._engine import threads
+from helpers import random_array, same
 
 IMAGE = np.arange(12.0).reshape(3, 4) ** 2
 SIGMAS = st.sampled_from([0.5, 1, 2.5])
@@ -85,6 +86,44 @@ def test_the_callers_own_derivative(name, image, data):
     for backend in (scipy.ndimage, fastmed):
         found = getattr(fastmed, name)(image, forward, **given, extra_keywords={"factor": 3, "backend": backend})
         assert same(found, wanted, exact=True)
+
+
+@pytest.mark.parametrize("name", ["sobel", "prewitt"])
+@given(images(REAL + "F", ndims=(0, 1, 2, 3, 4)), st.data())
+@examples(80)
+def test_magnitude_of_own_derivatives(build, name, image, data):
+    axes = data.draw(some_axes(image.ndim))
+    given = {
+        "mode": data.draw(one_or_each(st.sampled_from(MODES), image.ndim if axes is None else len(axes))),
+        "cval": data.draw(CVALS),
+        "axes": axes,
+        "output": data.draw(st.sampled_from([None, "h", "f", "d"])) if image.dtype.kind != "c" else None,
+    }
+    wanted = scipy.ndimage.generic_gradient_magnitude(image, getattr(scipy.ndimage, name), **given)
+    assert same(fastmed.generic_gradient_magnitude(image, getattr(fastmed, name), **given), wanted, exact=True)
+
+
+@pytest.mark.parametrize("name", ["laplace", "magnitude"])
+@pytest.mark.parametrize("dtype", "BhfdI")
+@pytest.mark.parametrize("shape", [(70, 150, 40), (3, 40, 1100), (300, 70)])
+def test_images_of_several_tiles(build, name, dtype, shape, monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 16)
+    image = random_array(np.random.default_rng(1), shape, dtype)
+    for mode in ("wrap", "constant", "mirror"):
+        if name == "laplace":
+            compare("laplace", image, exact=True, mode=mode, cval=2)
+        else:
+            wanted = scipy.ndimage.generic_gradient_magnitude(image, scipy.ndimage.sobel, "d", mode, 2)
+            found = fastmed.generic_gradient_magnitude(image, fastmed.sobel, "d", mode, 2)
+            assert same(found, wanted, exact=True)
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_nan_and_infinity_spread_as_in_scipy(build, dtype):
+    image = np.random.default_rng(5).normal(size=(9, 16, 33)).astype(dtype)
+    image[3, 3, 5], image[4, 9, 20], image[5, 10, 21], image[8, 0, 32] = np.nan, np.inf, -np.inf, np.inf
+    for name in ("laplace", "sobel", "prewitt"):
+        compare(name, image, exact=True)
 
 
 @pytest.mark.parametrize("name", ["generic_laplace", "generic_gradient_magnitude"])

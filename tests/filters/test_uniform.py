@@ -23,7 +23,8 @@ from against_scipy import (
     windows,
 )
 from fastmed import uniform_filter
-from helpers import same
+from fastmed._engine import threads
+from helpers import random_array, same
 
 IMAGE = np.arange(12.0).reshape(3, 4)
 
@@ -71,6 +72,40 @@ def test_long_windows(dtype, build):
         compare("uniform_filter", image, size=size, axes=1)
 
 
+@pytest.mark.parametrize("dtype", "?bBhHiIf")
+def test_extreme_values_are_cut_as_in_scipy(dtype, build):
+    dtype = np.dtype(dtype)
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (0, 1)
+    for size in (2, 3, 4, 5, 6, 7, 8, 9, 10, 64, 85, 86, 129, 171, 255, 256, 300):
+        rng = np.random.default_rng(size)
+        values = np.array([low, low, high, high, high - 1, 0, 1, size % 128], np.float64)
+        image = rng.choice(values, (9, 330)).astype(dtype)
+        image[:4], image[4:7, 150:] = high, low
+        compare("uniform_filter", image, size=[min(size, 9), size], mode="mirror")
+        compare("uniform_filter", image, size=size, axes=1, mode="constant", cval=1)
+
+
+@pytest.mark.parametrize("dtype", "BhHfd")
+@pytest.mark.parametrize("size", [5, 9, 15, 40])
+def test_images_of_several_tiles(dtype, size, build, monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_A_THREAD", 16)
+    for shape in [(70, 90, 33), (3, 150, 640), (1, 20000)]:
+        image = random_array(np.random.default_rng(1), shape, dtype)
+        for more in ({}, {"mode": "wrap", "origin": 2}, {"mode": "constant", "cval": 1, "axes": (-1, 0)}):
+            compare("uniform_filter", image, size=size, **more)
+            if np.dtype(dtype).kind == "u":
+                compare("uniform_filter", image, size=size, output=np.float32, **more)
+
+
+@pytest.mark.parametrize("dtype", "fd")
+@pytest.mark.parametrize("size", [4, 15, 201])
+def test_in_place_is_the_same(dtype, size, build):
+    image = np.random.default_rng(2).normal(size=(3, 20000)).astype(dtype)
+    wanted = uniform_filter(image, [1, size])
+    uniform_filter(image, [1, size], output=image)
+    assert same(image, wanted, 4, exact=size > 9)
+
+
 @pytest.mark.parametrize("dtype", "?bBhHiIqfd")
 def test_a_constant_stays(dtype, build):
     image = np.ones((9, 8, 7), dtype) if dtype == "?" else np.full((9, 8, 7), 101, dtype)
@@ -97,7 +132,7 @@ def test_wrapping_keeps_the_mean(build):
 def test_nan_and_infinity_reach_exactly_the_boxes_that_hold_them(dtype, mode, build):
     image = np.random.default_rng(5).normal(size=(16, 33)).astype(dtype)
     image[3, 5], image[9, 20], image[10, 21], image[0, 32] = np.nan, np.inf, -np.inf, np.inf
-    for size in ([3, 4], [1, 5], [6, 1]):
+    for size in ([3, 4], [1, 5], [6, 1], [10, 2], [1, 17], [12, 21]):
         with np.errstate(invalid="ignore"):
             wanted = windows(image, size, [0, 0], mode).mean((-1, -2), dtype="d").astype(dtype)
         assert same(uniform_filter(image, size, mode=mode), wanted, 4)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from .._engine.arrays import as_array, as_axes, as_mode, as_output, halo_of, kernel_dtype, per_axis
+from .._engine import threads
+from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, halo_of, kernel_dtype, per_axis, run
 from .._engine.keywords import as_spacing, asked, valid_elements
-from .._engine.operation import OPERATIONS, operation
+from .._engine.operation import OPERATIONS, kernel, operation
 from ._correlate import correlate1d
 from ._docs import documented
+from ._gaussian import _parameters as gaussian_parameters
+from ._gaussian import _weights as gaussian_weights
 from ._gaussian import gaussian_filter
 from ._masked import finish, in_tiles, reach_of_mask, taken_apart, wide
 
@@ -21,10 +25,10 @@ from ._masked import finish, in_tiles, reach_of_mask, taken_apart, wide
 Derivative = Callable[..., Any]
 
 
-def _run(
-    combine: Callable[..., None], derivative: Derivative, input: Any, output: Any, mode: Any, cval: Any, axes: Any
-) -> np.ndarray:
-    """Check, and ``combine(parts, target)``: `parts` makes one derivative after the other, the first in `target`."""
+def _checked(
+    input: Any, output: Any, mode: Any, axes: Any
+) -> tuple[np.ndarray, tuple[int, ...], list[Any], np.ndarray]:
+    """The input, the axes, a mode for each, and the output as arrays."""
     image = as_array(input, complex_too=True)
     axes = as_axes(axes, image.ndim)
     modes = per_axis(mode, len(axes))
@@ -33,6 +37,14 @@ def _run(
     output = as_output(output, image)
     if image.dtype.kind == "c" and output.dtype.kind != "c":
         raise RuntimeError(f"output must have complex dtype, found {output.dtype}")
+    return image, axes, modes, output
+
+
+def _run(
+    combine: Callable[..., None], derivative: Derivative, input: Any, output: Any, mode: Any, cval: Any, axes: Any
+) -> np.ndarray:
+    """Check, and ``combine(parts, target)``: `parts` makes one derivative after the other, the first in `target`."""
+    image, axes, modes, output = _checked(input, output, mode, axes)
     if not axes:
         output[...] = image
         return output
@@ -57,22 +69,38 @@ def _run(
 def _sum(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
     next(parts)
     for part in parts:
-        target += part
+        _in_slabs(lambda total, part: np.add(total, part, total), target, part)
         del part  # before the next one is made
 
 
 def _magnitude(parts: Iterator[np.ndarray], target: np.ndarray) -> None:
-    np.multiply(next(parts), target, target)
+    _in_slabs(lambda total: np.multiply(total, total, total), next(parts))
     for part in parts:
-        np.multiply(part, part, part)
-        target += part
+        _in_slabs(_add_square, target, part)
         del part
-    _root(target)
+    _in_slabs(_root, target)
+
+
+def _add_square(total: np.ndarray, part: np.ndarray) -> None:
+    np.multiply(part, part, part)
+    total += part
 
 
 def _root(squares: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # sums that have wrapped around
         return np.sqrt(squares, squares, casting="unsafe")
+
+
+def _in_slabs(apply: Callable[..., Any], *arrays: np.ndarray) -> None:
+    """``apply(*arrays)``, a function of elements, on slabs of the first axis, by as many threads as they are worth."""
+    count = threads.budget(arrays[0].size, 4)
+    rows = len(arrays[0]) if arrays[0].ndim else 1
+    if count == 1 or rows == 1:
+        apply(*arrays)
+        return
+    step = max(1, rows // (8 * count))
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda i: apply(*(a[i : i + step] for a in arrays)), range(0, rows, step)))
 
 
 # --- Dask ------------------------------------------------------------------------------------------------------------
@@ -302,7 +330,16 @@ def laplace(
     """
     if asked(mask, nan_policy, spacing):
         return _LAPLACE(locals())
-    return _run(_sum, _second_difference, input, output, mode, cval, axes)
+    image, axes, modes, output = _checked(input, output, mode, axes)
+    if not axes:
+        output[...] = image
+        return output
+
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 4 * len(axes))
+        kernel("laplace", __name__)(source, axes, [as_mode(m) for m in modes], float(cval), target, budget)
+
+    return run(compute, image, output, cval, in_place=False)
 
 
 _GENERIC_LAPLACE = _Composed(
@@ -381,6 +418,43 @@ def _gaussian(order: int, ndim: int, sigma: Any, kwargs: dict[str, Any]) -> Deri
         return gaussian_filter(input, sigma, orders, output, mode, cval, **kwargs, **more)
 
     return derivative
+
+
+def _together(
+    order: int, sigma: Any, input: Any, output: Any, mode: Any, cval: Any, axes: Any, kwargs: dict[str, Any]
+) -> np.ndarray | None:
+    """The sum (order 2) or the length (order 1) of the derivatives in one trip; None where it takes one for each.
+
+    That is so for floats that hold what comes in, up to three axes, and one mode for all.
+    """
+    image, numbers, modes, result = _checked(input, output, mode, axes)
+    real = kernel_dtype(result.dtype) if result.dtype.kind == "f" else None
+    fits = real is not None and image.dtype.kind != "c" and np.can_cast(image.dtype, real)
+    usual = kwargs.keys() <= {"truncate", "radius"}
+    if not (usual and fits and numbers and image.ndim <= 3 and len(set(modes)) == 1):
+        return None
+    rows = {row[0]: row for row in gaussian_parameters(image.ndim, sigma, mode=modes[0], **kwargs)}
+    if not all(axis in rows for axis in numbers):
+        return None
+    radii = [rows[axis][4] if axis in rows else 0 for axis in range(image.ndim)]
+    both = [_smooth_and_derived(rows.get(axis), order) for axis in range(image.ndim)]
+    smooth, derived = (np.concatenate(list(c)) for c in zip(*both, strict=True))
+
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 3 * sum(radii))
+        first, code = order == 1, as_mode(modes[0])
+        kernel("gaussian_derivatives", __name__)(
+            source, numbers, radii, smooth, derived, first, code, float(cval), first, target, budget
+        )
+
+    return run(compute, image, result, cval, in_place=False)
+
+
+def _smooth_and_derived(row, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights along an axis; those that change nothing where it is not smoothed."""
+    if row is None:
+        return np.ones(1), np.zeros(1)
+    return gaussian_weights(row[1], 0, row[4]), gaussian_weights(row[1], order, row[4])
 
 
 def _all_sigmas(sigma: Any, ndim: int, axes: Any) -> list[Any]:
@@ -478,7 +552,11 @@ def gaussian_laplace(
     if asked(mask, nan_policy, spacing):
         return _GAUSSIAN_LAPLACE(locals())
     ndim = np.ndim(as_array(input, complex_too=True))
-    derivative = _gaussian(2, ndim, _all_sigmas(sigma, ndim, axes), kwargs)
+    sigmas = _all_sigmas(sigma, ndim, axes)
+    result = _together(2, sigmas, input, output, mode, cval, axes, kwargs)
+    if result is not None:
+        return result
+    derivative = _gaussian(2, ndim, sigmas, kwargs)
     return _run(_sum, derivative, input, output, mode, cval, axes)
 
 
@@ -537,8 +615,40 @@ def gaussian_gradient_magnitude(
     """
     if asked(mask, nan_policy, spacing):
         return _GAUSSIAN_GRADIENT_MAGNITUDE(locals())
+    result = _together(1, sigma, input, output, mode, cval, axes, kwargs)
+    if result is not None:
+        return result
     derivative = _gaussian(1, np.ndim(as_array(input, complex_too=True)), sigma, kwargs)
     return _run(_magnitude, derivative, input, output, mode, cval, axes)
+
+
+#: Derivatives of three taps: the weight of the centre in the sums along the other axes.
+_CENTRES = {"sobel": 2, "prewitt": 1}
+
+
+def _centre_of(derivative: Derivative) -> int | None:
+    """Of one of fastmed's own derivatives of three taps, the weight of the centre; of anything else None."""
+    op = OPERATIONS.get(getattr(derivative, "__name__", ""))
+    own = op is not None and inspect.unwrap(derivative) is op.function
+    return _CENTRES.get(op.name) if op is not None and own else None
+
+
+def _in_one_trip(image: np.ndarray, dtype: np.dtype, modes: list[Any], cval: Any) -> bool:
+    """Whether the kernel's magnitude has the bits of the general way: floats that hold what comes in."""
+    real = kernel_dtype(dtype) if dtype.kind == "f" else None
+    if real is None or image.dtype.kind == "c" or image.ndim > 3 or not np.can_cast(image.dtype, real):
+        return False
+    outside = as_number(cval, "cval")
+    return as_mode("constant") not in map(as_mode, modes) or float(real.type(outside)) == outside
+
+
+def _three_taps_magnitude(centre, image, axes, modes, cval, output) -> np.ndarray:
+    def compute(source, target, cval):
+        budget = threads.budget(source.size, 4 * len(axes))
+        codes = [as_mode(m) for m in modes]
+        kernel("gradient_magnitude", __name__)(source, axes, codes, float(cval), centre, target, budget)
+
+    return run(compute, image, output, cval, in_place=False)
 
 
 _GENERIC_GRADIENT_MAGNITUDE = _Composed(
@@ -603,5 +713,11 @@ def generic_gradient_magnitude(
     """
     if asked(mask, nan_policy, spacing):
         return _GENERIC_GRADIENT_MAGNITUDE(locals())
+    centre = None if extra_arguments or extra_keywords else _centre_of(derivative)
+    if centre is not None:
+        image, numbers, modes, target = _checked(input, output, mode, axes)
+        if numbers and _in_one_trip(image, target.dtype, modes, cval):
+            return _three_taps_magnitude(centre, image, numbers, modes, cval, target)
+        output = target
     own = _user_derivative(derivative, {"extra_arguments": extra_arguments, "extra_keywords": extra_keywords})
     return _run(_magnitude, own, input, output, mode, cval, axes)
