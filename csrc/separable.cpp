@@ -9,96 +9,12 @@
 
 #include "parallel.hpp"
 #include "rows.hpp"
+#include "taps.hpp"
 
 namespace fastmed {
 namespace {
 
-// --- row operations ------------------------------------------------------------------------------------------------
-enum class Kind { plain, symmetric, antisymmetric, mean, running_mean };
-
-template <class A> struct Taps {
-    Kind kind;
-    int64_t length;
-    std::vector<A> w;
-    A divisor;
-
-    explicit Taps(const Pass& p) : kind(Kind::mean), length(p.length), w(p.weights.begin(), p.weights.end()), divisor(A(p.length)) {
-        if (p.running) kind = Kind::running_mean;
-        if (p.weights.empty()) return;
-        kind = Kind::plain;
-        const int64_t half = length / 2;
-        if (length % 2 == 0) return;
-        bool even = true, odd = true;  // SciPy's test, on the weights in double
-        for (int64_t k = 1; k <= half; ++k) {
-            even &= std::abs(p.weights[half + k] - p.weights[half - k]) <= 2.220446049250313e-16;
-            odd &= std::abs(p.weights[half + k] + p.weights[half - k]) <= 2.220446049250313e-16;
-        }
-        kind = even ? Kind::symmetric : odd ? Kind::antisymmetric : Kind::plain;
-    }
-};
-
-// U vectors at a time stay in registers over all taps. The order of the sums is SciPy's.
-template <class A, int U> FASTMED_INLINE void correlate_block(const A* const* rows, const Taps<A>& t, int64_t i, A* out) {
-    using V = typename simd<A>::v;
-    constexpr int L = simd<A>::lanes;
-    V acc[U];
-    const int64_t half = t.length / 2;
-    if (t.kind == Kind::mean) {  // groups of eight: the error of a long float sum stays near that of a short one
-        for (int u = 0; u < U; ++u) acc[u] = V{};
-        for (int64_t k0 = 0; k0 < t.length; k0 += 8) {
-            V part[U];
-            for (int u = 0; u < U; ++u) part[u] = load(rows[k0] + i + u * L);
-            for (int64_t k = k0 + 1; k < std::min(k0 + 8, t.length); ++k)
-                for (int u = 0; u < U; ++u) part[u] += load(rows[k] + i + u * L);
-            for (int u = 0; u < U; ++u) acc[u] += part[u];
-        }
-        for (int u = 0; u < U; ++u) acc[u] /= t.divisor;
-    } else if (t.kind == Kind::plain) {
-        const A last = t.w[t.length - 1];
-        for (int u = 0; u < U; ++u) acc[u] = load(rows[t.length - 1] + i + u * L) * last;
-        for (int64_t k = 0; k + 1 < t.length; ++k) {
-            const V w = splat(t.w[k]);
-            for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(rows[k] + i + u * L), w, acc[u]);
-        }
-    } else {
-        const A centre = t.w[half];
-        for (int u = 0; u < U; ++u) acc[u] = load(rows[half] + i + u * L) * centre;
-        for (int64_t k = 0; k < half; ++k) {
-            const V w = splat(t.w[k]);
-            const A *a = rows[k] + i, *b = rows[t.length - 1 - k] + i;
-            if (t.kind == Kind::symmetric) {
-                for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(a + u * L) + load(b + u * L), w, acc[u]);
-            } else {
-                for (int u = 0; u < U; ++u) acc[u] = multiply_add<A>(load(a + u * L) - load(b + u * L), w, acc[u]);
-            }
-        }
-    }
-    for (int u = 0; u < U; ++u) store(out + i + u * L, acc[u]);
-}
-
-// Elements [x0, x1) of the rows; x1 is the end of the rows or lies 4 vectors' multiples past x0.
-template <class A>
-void correlate_part(const A* const* rows, const Taps<A>& t, int64_t x0, int64_t x1, A* out, bool padded) {
-    constexpr int L = simd<A>::lanes;
-    int64_t i = x0;
-    for (; i + 4 * L <= x1; i += 4 * L) correlate_block<A, 4>(rows, t, i, out);
-    for (; i + L <= x1; i += L) correlate_block<A, 1>(rows, t, i, out);
-    if (i == x1) return;
-    if (padded) return correlate_block<A, 1>(rows, t, i, out);
-    std::vector<A> rest((t.length + 1) * L);  // rows in the caller's own memory: do not read past their end
-    std::vector<const A*> copies(t.length);
-    for (int64_t k = 0; k < t.length; ++k) {
-        std::copy(rows[k] + i, rows[k] + x1, rest.data() + k * L);
-        copies[k] = rest.data() + k * L;
-    }
-    correlate_block<A, 1>(copies.data(), t, 0, rest.data() + t.length * L);
-    std::copy_n(rest.data() + t.length * L, x1 - i, out + i);
-}
-
-template <class A> void correlate_row(const A* const* rows, const Taps<A>& t, int64_t n, A* out) {
-    correlate_part(rows, t, 0, n, out, true);
-}
-
+// --- means ----------------------------------------------------------------------------------------------------------
 // SciPy's running sum, along a line and over rows: where its rounding shows in an integer result (64-bit integers,
 // fractions cut to integers) the sum must be built as SciPy builds it.
 template <class A> void running_mean(const A* line, int64_t length, int64_t n, A* out) {
@@ -111,22 +27,31 @@ template <class A> void running_mean(const A* line, int64_t length, int64_t n, A
     }
 }
 template <class A>
-void running_mean(const A* const* rows, int64_t length, int64_t n, const A* leaves, std::vector<A>& sum, A* out) {
+void running_mean(const A* const* rows, int64_t length, int64_t n, const A* leaves, Buffer<A>& sum, A* out) {
     if (!leaves) std::fill(sum.begin(), sum.end(), A(0));
     for (int64_t k = leaves ? length - 1 : 0; k < length; ++k)
         for (int64_t i = 0; i < n; ++i) sum[i] += leaves ? rows[k][i] - leaves[i] : rows[k][i];
     for (int64_t i = 0; i < n; ++i) out[i] = sum[i] / A(length);
 }
 
-// --- along the last axis: one line with its borders -------------------------------------------------------------------
-// The line's values stand at [before, before + n); fills what lies outside.
-template <class A> void extend(A* line, int64_t n, const Pass& p) {
-    auto outside = [&](int64_t i) {
-        const int64_t k = border_index(i, n, p.mode);
-        line[p.before + i] = k < 0 ? A(p.cval) : line[p.before + k];
-    };
-    for (int64_t i = -p.before; i < std::min<int64_t>(0, n + p.length - 1 - p.before); ++i) outside(i);
-    for (int64_t i = std::max<int64_t>(n, -p.before); i < n + p.length - 1 - p.before; ++i) outside(i);
+// The largest |element|.
+template <class A> A largest(const A* row, int64_t n) {
+    constexpr int L = simd<A>::lanes;
+    typename simd<A>::v most{};
+    int64_t i = 0;
+    for (; i + L <= n; i += L) most = vmax(most, vmax(load(row + i), -load(row + i)));
+    A lanes[L], result = 0;
+    store(lanes, most);
+    for (const A value : lanes) result = std::max(result, value);
+    for (; i < n; ++i) result = std::max(result, std::abs(row[i]));
+    return result;
+}
+
+// Whether an output goes past the caches: rows of a volume far larger than a second level.
+bool worth_streaming(const View& out) {
+    int64_t size = 0;
+    dispatch(out.dtype, [&](auto tag) { size = sizeof(typename decltype(tag)::t); });
+    return out.ndim > 0 && out.strides[out.ndim - 1] == size && out.size() * size >= (int64_t(8) << 20);
 }
 
 // --- a view as (batch..., z, y, x) ---------------------------------------------------------------------------------
@@ -159,10 +84,12 @@ struct Planes {
 template <class A> struct Fused {
     const Planes& p;
     const Pass *z = nullptr, *y = nullptr, *x = nullptr;  // null: no pass along that axis
-    bool x_first = false, y_before_z = false;
+    bool x_first = false, y_before_z = false, stream;
     std::vector<Taps<A>> taps;
     Rows<A> from, to;
     int64_t block_z, block_y, lz, ly, lx, width, group;
+    Ints borders;  // for what lies outside a line along x: the element that stands for it, -1 for the constant
+    A most;        // of |constants|
 
     // How many of the passes one fused run can take.
     static size_t reach(const std::vector<Pass>& passes, int ndim) {
@@ -178,7 +105,7 @@ template <class A> struct Fused {
         return n;
     }
 
-    Fused(const Planes& planes, const Pass* first, size_t count, int threads)
+    Fused(const Planes& planes, const Pass* first, size_t count, bool cut, int threads)
         : p(planes), from(rows_of<A>(p.in.dtype)), to(rows_of<A>(p.out.dtype)) {
         for (size_t k = 0; k < count; ++k) {
             const Pass* pass = first + k;
@@ -188,38 +115,52 @@ template <class A> struct Fused {
             if (slot == 2 && k == 0) x_first = count > 1;
         }
         static const Pass identity{0, 1, 0, Mode::nearest, 0.0, {1.0}};
-        for (const Pass* pass : {z, y, x}) taps.emplace_back(pass ? *pass : identity);
+        for (const Pass* pass : {z, y, x}) taps.emplace_back(pass ? *pass : identity, cut);
+        if (cut) to.round = nullptr;
+        most = A(0);
+        for (const Pass* pass : {z, y, x})
+            if (pass && pass->mode == Mode::constant) most = std::max(most, A(std::abs(pass->cval)));
         lz = taps[0].length, ly = taps[1].length, lx = taps[2].length;
-        group = ly < 7 ? 1 : 8;
         width = spread<A>(p.nx + lx - 1 + 5 * PAD<A>);
-        // Planes per block: more reuse of the loaded rows, but the rows at hand must stay in a 2 MB second level
-        // cache; then enough blocks for the threads, each small enough to answer an interrupt in time.
+        if (x)
+            for (int64_t k = 0; k < lx - 1; ++k) borders.push_back(border_index(k < left() ? k - x->before : p.nx + k - x->before, p.nx, x->mode));
+        stream = worth_streaming(p.out);
+        choose_blocks(threads);
+    }
+
+    // Planes per block: the more, the fewer are loaded again by the next block, but the rows at hand must stay in a
+    // 2 MB second level cache. Rows per block: enough blocks for the threads, each small enough to answer an interrupt.
+    void choose_blocks(int threads) {
+        group = y ? 8 : 1;
         const int64_t plane = depth() * width * int64_t(sizeof(A));
-        block_z = std::clamp<int64_t>((int64_t(1) << 20) / plane, 1, z ? 16 : 1);
-        block_z = std::min(block_z, std::max<int64_t>(1, p.nz * p.batch / threads));
-        block_y = std::max<int64_t>(16, (int64_t(1) << 25) / std::max<int64_t>(1, p.nx * block_z * (lz + ly + lx)));
-        const int64_t units = p.batch * ((p.nz + block_z - 1) / block_z);
-        if (units < threads) block_y = std::min(block_y, std::max<int64_t>(4 * ly, (p.ny * units + 2 * threads - 1) / (2 * threads)));
+        block_z = z ? std::clamp<int64_t>((int64_t(3) << 19) / plane, 1, 32) : 1;
+        const int64_t blocks = (p.nz + block_z - 1) / block_z;
+        block_z = (p.nz + blocks - 1) / blocks;
+        block_y = std::max<int64_t>(4 * ly, (int64_t(1) << 28) / std::max<int64_t>(1, p.nx * block_z * (lz + ly + lx)));
+        const int64_t units = p.batch * blocks, wanted = threads > 1 ? 4 * threads : 1;
+        if (units < wanted) block_y = std::min(block_y, std::max<int64_t>(4 * ly, (p.ny * units + wanted - 1) / wanted));
         block_y = std::max<int64_t>(1, std::min((block_y + group - 1) / group * group, p.ny));
     }
 
     struct Scratch {
-        std::vector<A> rows, ring, middle, lines, ready, constant_z, constant_y;
-        std::vector<const A*> in, list, done, window;
+        Buffer<A> rows, ring, middle, lines, ready, constant_z, constant_y;
+        Buffer<char> bytes;
+        std::vector<const A*> in, list, window;
+        A top;  // no |element| of the block exceeds it
     };
     int64_t planes() const { return block_z + lz - 1; }
     int64_t depth() const { return ly - 1 + group; }
-    int64_t margin() const { return x ? std::max<int64_t>(x->before, 0) : 0; }
+    int64_t left() const { return x ? std::clamp<int64_t>(x->before, 0, lx - 1) : 0; }
     Scratch scratch() const {
         Scratch s;
-        s.rows.resize(planes() * width);
+        s.rows.resize(z ? planes() * width : 0);
         s.ring.resize((y_before_z ? planes() : block_z) * depth() * width);
         if (y_before_z) s.middle.resize(planes() * group * width);
         s.lines.resize(group * width);
         s.ready.resize(width);
-        s.in.resize(planes());
+        if (stream) s.bytes.resize(p.nx * 8);
+        for (int64_t k = 0; z && k < planes(); ++k) s.in.push_back(s.rows.data() + k * width);
         s.list.resize(depth());
-        s.done.resize(planes());
         s.window.resize(std::max({lz, ly, lx}));
         if (z) s.constant_z.assign(width, A(z->cval));
         if (y) s.constant_y.assign(width, A(y->cval));
@@ -231,7 +172,9 @@ template <class A> struct Fused {
         parallel_for(p.batch * bz * by, threads, [&] { return scratch(); }, [&](Scratch& s, int64_t unit) {
             const int64_t z0 = unit / by % bz * block_z, y0 = unit % by * block_y;
             const auto [i, o] = p.offsets(unit / by / bz);
+            s.top = most;
             block(s, p.in.data + i, p.out.data + o, z0, std::min(block_z, p.nz - z0), y0, std::min(y0 + block_y, p.ny));
+            if (stream) to_memory_done();
         });
     }
 
@@ -247,9 +190,7 @@ template <class A> struct Fused {
     }
 
     A* slot(Scratch& s, int64_t plane, int64_t e) const { return s.ring.data() + (plane * depth() + e % depth()) * width; }
-    A* line(Scratch& s, int64_t r) const { return s.lines.data() + r * width + margin(); }
-    // Read several times, rows in memory collide: planes lie a multiple of 4 kB apart, in the same few cache sets.
-    bool rows_are_the_callers() const { return from.direct && p.in_x == sizeof(A) && !x_first && lz < 12; }
+    A* line(Scratch& s, int64_t r) const { return s.lines.data() + r * width + left(); }
     // Whether plane k of a block that begins at z0 stands for a plane of the input (not for the constant).
     bool inside(int64_t z0, int64_t k) const { return !z || border_index(z0 - z->before + k, p.nz, z->mode) >= 0; }
 
@@ -257,45 +198,51 @@ template <class A> struct Fused {
     void arrive(Scratch& s, const char* in, int64_t z0, int64_t nz, int64_t y0, int64_t e) const {
         const int64_t at = y0 - (y ? y->before : 0) + e;
         const int64_t source = y ? border_index(at, p.ny, y->mode) : at;
-        if (source >= 0) load_planes(s, in + source * p.in_y, z0, nz);
-        if (source < 0 || y_before_z || !z) {
-            for (int64_t k = 0; k < (y_before_z ? nz + lz - 1 : nz); ++k)
-                std::copy_n(source < 0 ? s.constant_y.data() : s.in[k], p.nx, slot(s, k, e));
-            return;
+        const int64_t count = y_before_z ? nz + lz - 1 : nz;
+        if (source < 0) {
+            for (int64_t k = 0; k < count; ++k) std::copy_n(s.constant_y.data(), p.nx, slot(s, k, e));
+        } else if (!z || y_before_z) {
+            load_planes(s, in + source * p.in_y, z0, count, [&](int64_t k) { return slot(s, k, e); });
+        } else {
+            load_planes(s, in + source * p.in_y, z0, nz + lz - 1, [&](int64_t k) { return s.rows.data() + k * width; });
+            correlate_rows(s.in.data(), taps[0], nz, p.nx, s.top, [&](int64_t b) { return slot(s, b, e); });
+            if (to.round && (y || (x && !x_first)))
+                for (int64_t b = 0; b < nz; ++b) to.round(slot(s, b, e), p.nx);
         }
-        const int64_t part = part_width<A>(nz + lz - 1);
-        for (int64_t x0 = 0; x0 < p.nx; x0 += part)
-            for (int64_t b = 0; b < nz; ++b)
-                correlate_part(s.in.data() + b, taps[0], x0, std::min(x0 + part, p.nx), slot(s, b, e), !rows_are_the_callers());
-        if (to.round && (y || (x && !x_first)))
-            for (int64_t b = 0; b < nz; ++b) to.round(slot(s, b, e), p.nx);
     }
 
-    void load_planes(Scratch& s, const char* in, int64_t z0, int64_t nz) const {
-        for (int64_t k = 0; k < nz + lz - 1; ++k) {
+    template <class Place> void load_planes(Scratch& s, const char* in, int64_t z0, int64_t count, Place&& place) const {
+        for (int64_t k = 0; k < count; ++k) {
             const int64_t at = z0 - (z ? z->before : 0) + k;
             const int64_t source = z ? border_index(at, p.nz, z->mode) : at;
-            A* row = s.rows.data() + k * width;
+            A* row = place(k);
             if (source < 0) {
-                s.in[k] = s.constant_z.data();
-            } else if (rows_are_the_callers()) {
-                s.in[k] = reinterpret_cast<const A*>(in + source * p.in_z);
-            } else {
-                from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? line(s, 0) : row);
-                if (x_first) pass_x(s, 0, row);
-                if (x_first && to.round) to.round(row, p.nx);
-                s.in[k] = row;
+                std::copy_n(s.constant_z.data(), p.nx, row);
+                continue;
             }
+            if (k + 2 < count) prefetch(in, at + 2);
+            from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? line(s, 0) : row);
+            if (taps[0].cut) s.top = std::max(s.top, largest(x_first ? line(s, 0) : row, p.nx));
+            if (x_first) pass_x(s, 0, row);
+            if (x_first && to.round) to.round(row, p.nx);
         }
+    }
+
+    // A row of the plane after the next: planes lie megabytes apart, so that the processor does not foresee it.
+    void prefetch(const char* in, int64_t plane) const {
+#if defined(__GNUC__)
+        const int64_t source = z ? border_index(plane, p.nz, z->mode) : plane;
+        if (source < 0 || p.in_x < 0) return;
+        for (int64_t b = 0; b < p.nx * p.in_x; b += 64) __builtin_prefetch(in + source * p.in_z + b);
+#else
+        (void)in, (void)plane;
+#endif
     }
 
     // `count` rows of one plane's ring after their pass along y, in order from row e; results in out(r).
     template <class Out> void pass_y(Scratch& s, int64_t plane, int64_t e, int64_t count, bool more, Out&& out) const {
         for (int64_t k = 0; k < count + ly - 1; ++k) s.list[k] = slot(s, plane, e + k);
-        const int64_t part = part_width<A>(count + ly - 1);
-        for (int64_t x0 = 0; x0 < p.nx; x0 += part)
-            for (int64_t r = 0; r < count; ++r)
-                correlate_part(s.list.data() + r, taps[1], x0, std::min(x0 + part, p.nx), out(r), true);
+        correlate_rows(s.list.data(), taps[1], count, p.nx, s.top, out);
         if (to.round && more)
             for (int64_t r = 0; r < count; ++r) to.round(out(r), p.nx);
     }
@@ -317,7 +264,7 @@ template <class A> struct Fused {
         for (int64_t b = 0; b < nz; ++b) {
             for (int64_t r = 0; r < count; ++r) {
                 for (int64_t k = 0; k < lz; ++k) s.window[k] = inside(z0, b + k) ? middle(b + k, r) : s.constant_z.data();
-                correlate_row(s.window.data(), taps[0], p.nx, line(s, r));
+                correlate_rows(s.window.data(), taps[0], 1, p.nx, s.top, [&](int64_t) { return line(s, r); });
                 if (to.round && x && !x_first) to.round(line(s, r), p.nx);
             }
             finish(s, count, out + b * p.out_z);
@@ -325,10 +272,10 @@ template <class A> struct Fused {
     }
 
     void pass_x(Scratch& s, int64_t r, A* to_row) const {  // of a line in s.lines
-        A* begin = line(s, r) - margin();
-        extend(begin, p.nx, *x);
-        for (int64_t k = 0; k < lx; ++k) s.window[k] = begin + k;
-        correlate_row(s.window.data(), taps[2], p.nx, to_row);
+        A *values = line(s, r), *begin = values - left();
+        for (int64_t k = 0; k < lx - 1; ++k)
+            begin[k < left() ? k : p.nx + k] = borders[k] < 0 ? A(x->cval) : values[borders[k]];
+        correlate_line(begin, taps[2], p.nx, s.top, s.window, to_row);
     }
 
     // The rows in s.lines along x, then out.
@@ -336,58 +283,69 @@ template <class A> struct Fused {
         for (int64_t r = 0; r < count; ++r) {
             const A* row = line(s, r);
             if (x && !x_first) pass_x(s, r, s.ready.data()), row = s.ready.data();
-            to.store(row, p.nx, out + r * p.out_y, p.out_x);
+            char* target = out + r * p.out_y;
+            if (!stream) {
+                to.store(row, p.nx, target, p.out_x);
+            } else {
+                const bool as_is = std::is_same_v<A, float> ? p.out.dtype == DType::f32 : p.out.dtype == DType::f64;
+                if (!as_is) to.store(row, p.nx, s.bytes.data(), p.out_x);
+                to_memory(target, as_is ? reinterpret_cast<const char*>(row) : s.bytes.data(), p.nx * p.out_x);
+            }
         }
     }
 };
 
 // --- one pass at a time: long lines, and outputs that are their own input -------------------------------------------
 // Lines along the last axis, in pieces where input and output are apart.
-template <class A> void lines(const Planes& p, const Pass& pass, int threads) {
+template <class A> void lines(const Planes& p, const Pass& pass, bool cut, int threads) {
     const auto from = rows_of<A>(p.in.dtype), to = rows_of<A>(p.out.dtype);
-    const Taps<A> taps(pass);
-    const bool whole = p.in.data == p.out.data || pass.running;
-    const int64_t piece = whole ? p.nx : std::min<int64_t>(p.nx, 1 << 16);
+    const Taps<A> taps(pass, cut);
+    const bool whole = p.in.data == p.out.data || pass.running, stream = worth_streaming(p.out) && !whole;
+    const int64_t piece = whole ? p.nx : std::min<int64_t>(p.nx, 1 << 13);
     const int64_t rows = whole || p.nx > piece ? 1 : std::clamp<int64_t>((1 << 16) / p.nx, 1, p.ny);
     const int64_t pieces = (p.nx + piece - 1) / piece, groups = (p.ny + rows - 1) / rows;
     struct Scratch {
-        std::vector<A> line, ready;
+        Buffer<A> line, ready;
+        Buffer<char> bytes;
         std::vector<const A*> window;
     };
     auto make = [&] {
-        return Scratch{std::vector<A>(piece + pass.length - 1 + 5 * PAD<A>), std::vector<A>(piece + 5 * PAD<A>),
-                       std::vector<const A*>(pass.length)};
+        return Scratch{Buffer<A>(piece + pass.length - 1 + 5 * PAD<A>), Buffer<A>(piece + 5 * PAD<A>),
+                       Buffer<char>(stream ? piece * 8 : 0), std::vector<const A*>(pass.length)};
     };
     parallel_for(p.batch * p.nz * groups * pieces, threads, make, [&](Scratch& s, int64_t unit) {
         const int64_t x0 = unit % pieces * piece, x1 = std::min(x0 + piece, p.nx), y0 = unit / pieces % groups * rows;
         const int64_t z = unit / pieces / groups % p.nz;
         const auto [i, o] = p.offsets(unit / pieces / groups / p.nz);
-        for (int64_t k = 0; k < pass.length; ++k) s.window[k] = s.line.data() + k;
         for (int64_t y = y0; y < std::min(y0 + rows, p.ny); ++y) {
             const char* in = p.in.data + i + z * p.in_z + y * p.in_y;
             load_extended(from, in, p.in_x, p.nx, pass, x0, x1 - x0, s.line.data());
+            const A top = cut ? largest(s.line.data(), x1 - x0 + pass.length - 1) : A(0);
             if (pass.running) running_mean(s.line.data(), pass.length, p.nx, s.ready.data());
-            else correlate_row(s.window.data(), taps, x1 - x0, s.ready.data());
-            to.store(s.ready.data(), x1 - x0, p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x, p.out_x);
+            else correlate_line(s.line.data(), taps, x1 - x0, top, s.window, s.ready.data());
+            char* target = p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x;
+            to.store(s.ready.data(), x1 - x0, stream ? s.bytes.data() : target, p.out_x);
+            if (stream) to_memory(target, s.bytes.data(), (x1 - x0) * p.out_x);
         }
+        if (stream) to_memory_done();
     });
 }
 
 // Columns along any axis but the last: a strip of columns is copied whole, so that the output may be the input.
-template <class A> void columns(View in, View out, const Pass& pass, int threads) {
+template <class A> void columns(View in, View out, const Pass& pass, bool cut, int threads) {
     const auto from = rows_of<A>(in.dtype), to = rows_of<A>(out.dtype);
-    const Taps<A> taps(pass);
+    const Taps<A> taps(pass, cut);
     const int64_t n = in.shape[pass.axis], in_step = in.strides[pass.axis], out_step = out.strides[pass.axis];
     const Planes p(in.at(pass.axis, 0), out.at(pass.axis, 0));
-    const int64_t strip = std::min<int64_t>(p.nx, std::max<int64_t>(64, (1 << 18) / n)), width = strip + 5 * PAD<A>;
+    const int64_t strip = std::min<int64_t>(p.nx, std::max<int64_t>(64, (1 << 18) / n)), width = spread<A>(strip + 5 * PAD<A>);
     const int64_t strips = (p.nx + strip - 1) / strip;
     struct Scratch {
-        std::vector<A> rows, constant, ready, sum;
+        Buffer<A> rows, constant, ready, sum;
         std::vector<const A*> window;
     };
     auto make = [&] {
-        return Scratch{std::vector<A>(n * width), std::vector<A>(width, A(pass.cval)), std::vector<A>(width),
-                       std::vector<A>(width), std::vector<const A*>(pass.length)};
+        return Scratch{Buffer<A>(n * width), Buffer<A>(width, A(pass.cval)), Buffer<A>(8 * width), Buffer<A>(width),
+                       std::vector<const A*>(n + pass.length - 1)};
     };
     parallel_for(p.batch * p.nz * p.ny * strips, threads, make, [&](Scratch& s, int64_t unit) {
         const int64_t x0 = unit % strips * strip, count = std::min(strip, p.nx - x0), y = unit / strips % p.ny;
@@ -395,17 +353,25 @@ template <class A> void columns(View in, View out, const Pass& pass, int threads
         const auto [i, o] = p.offsets(unit / strips / p.ny / p.nz);
         const char* source = p.in.data + i + z * p.in_z + y * p.in_y + x0 * p.in_x;
         char* target = p.out.data + o + z * p.out_z + y * p.out_y + x0 * p.out_x;
-        for (int64_t a = 0; a < n; ++a) from.load(source + a * in_step, p.in_x, count, s.rows.data() + a * width);
-        const A* leaves = nullptr;
+        A top = pass.mode == Mode::constant ? A(std::abs(pass.cval)) : A(0);
         for (int64_t a = 0; a < n; ++a) {
-            for (int64_t k = 0; k < pass.length; ++k) {
-                const int64_t row = border_index(a - pass.before + k, n, pass.mode);
-                s.window[k] = row < 0 ? s.constant.data() : s.rows.data() + row * width;
+            from.load(source + a * in_step, p.in_x, count, s.rows.data() + a * width);
+            if (cut) top = std::max(top, largest(s.rows.data() + a * width, count));
+        }
+        for (int64_t k = 0; k < n + pass.length - 1; ++k) {
+            const int64_t row = border_index(k - pass.before, n, pass.mode);
+            s.window[k] = row < 0 ? s.constant.data() : s.rows.data() + row * width;
+        }
+        for (int64_t a = 0; a < n; a += 8) {
+            const int64_t together = std::min<int64_t>(8, n - a);
+            auto ready = [&](int64_t r) { return s.ready.data() + r * width; };
+            if (pass.running) {
+                for (int64_t r = 0; r < together; ++r)
+                    running_mean(s.window.data() + a + r, pass.length, count, a + r ? s.window[a + r - 1] : nullptr, s.sum, ready(r));
+            } else {
+                correlate_rows(s.window.data() + a, taps, together, count, top, ready);
             }
-            if (pass.running) running_mean(s.window.data(), pass.length, count, leaves, s.sum, s.ready.data());
-            else correlate_row(s.window.data(), taps, count, s.ready.data());
-            leaves = s.window[0];
-            to.store(s.ready.data(), count, target + a * out_step, p.out_x);
+            for (int64_t r = 0; r < together; ++r) to.store(ready(r), count, target + (a + r) * out_step, p.out_x);
         }
     });
 }
@@ -426,20 +392,20 @@ void collapse(View& in, View& out, std::vector<Pass>& passes) {
     }
 }
 
-template <class A> void run(View in, View out, std::vector<Pass> passes, int threads) {
+template <class A> void run(View in, View out, std::vector<Pass> passes, bool cut, int threads) {
     collapse(in, out, passes);
     const int n = in.ndim;
     size_t done = 0;
     const bool running = std::any_of(passes.begin(), passes.end(), [](const Pass& p) { return p.running; });
     if (in.data != out.data && !running && (done = Fused<A>::reach(passes, n)) > 0) {
         const Planes p(in, out);
-        if (done == 1 && passes[0].axis == n - 1) lines<A>(p, passes[0], threads);
-        else Fused<A>(p, passes.data(), done, threads).run(threads);
+        if (done == 1 && passes[0].axis == n - 1) lines<A>(p, passes[0], cut, threads);
+        else Fused<A>(p, passes.data(), done, cut, threads).run(threads);
     }
     for (; done < passes.size(); ++done) {
         const View& source = done == 0 ? in : out;
-        if (passes[done].axis == n - 1) lines<A>(Planes(source, out), passes[done], threads);
-        else columns<A>(source, out, passes[done], threads);
+        if (passes[done].axis == n - 1) lines<A>(Planes(source, out), passes[done], cut, threads);
+        else columns<A>(source, out, passes[done], cut, threads);
     }
 }
 
@@ -462,8 +428,9 @@ void separable(const View& input, std::vector<Pass> passes, bool exact, const Vi
     }
     const bool single = input.dtype == DType::f32 && output.dtype == DType::f32 && !exact;
     const bool small = input.dtype == output.dtype && float_is_exact(input.dtype, passes);
-    if (single || small) run<float>(input, output, passes, threads);
-    else run<double>(input, output, passes, threads);
+    const bool held = input.dtype == output.dtype && float_holds(input.dtype, passes);
+    if (single || small || held) run<float>(input, output, passes, held && !small, threads);
+    else run<double>(input, output, passes, false, threads);
 }
 
 }  // namespace fastmed

@@ -78,6 +78,61 @@ def test_long_windows(dtype, build):
     compare("gaussian_filter", image, sigma=60, axes=1)
 
 
+def _places(shape):
+    return np.add.reduce(np.indices(shape), 0)
+
+
+#: Integers whose sums lie at or next to whole numbers, or are as large as they get: where float sums cannot decide.
+HARD = {
+    "constant": lambda shape, low, high: np.full(shape, high - 7),
+    "extremes": lambda shape, low, high: np.where(_places(shape) % 3 > 0, low, high),
+    "ramp": lambda shape, low, high: low // 2 + _places(shape) * 3 % (high // 2),
+    "step": lambda shape, low, high: np.where(np.indices(shape)[-1] > shape[-1] // 2, high, low),
+    "mirrored": lambda shape, low, high: high // 2 * (np.sign(np.indices(shape)[-1] - shape[-1] // 2) + (low == 0)),
+    "constants side by side": lambda shape, low, high: np.broadcast_to(np.linspace(low, high, shape[-1]), shape),
+    "noise": lambda shape, low, high: np.random.default_rng(5).integers(low, high + 1, shape),
+    "small noise": lambda shape, low, high: np.random.default_rng(6).integers(max(low, -2), 3, shape),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HARD)
+@pytest.mark.parametrize("dtype", "bBhH")
+def test_integers_that_float_sums_do_not_decide(kind, dtype, build):
+    info = np.iinfo(dtype)
+    for shape in ((6, 19, 83), (7, 130), (300,)):
+        image = HARD[kind](shape, info.min, info.max).astype(dtype)
+        compare("gaussian_filter", image, sigma=1)
+        compare("gaussian_filter", image, sigma=3, mode="constant", cval=1.5)
+        compare("gaussian_filter", image, sigma=2, order=1)
+        for axis in range(image.ndim):
+            compare("gaussian_filter1d", image, sigma=1.7, axis=axis)
+
+
+def test_rows_and_columns_do_not_change_a_sum(build):
+    """Whatever block an element falls into, its float32 sum is the same to the last bit."""
+    image = np.random.default_rng(7).normal(0, 100, (37, 45, 150)).astype(np.float32)
+    whole = gaussian_filter(image, 1.5)
+    reach = 6
+    part = gaussian_filter(image[5:30, 3:41, 9:120], 1.5)
+    inner = tuple(slice(reach, n - reach) for n in part.shape)
+    assert np.array_equal(part[inner], whole[5:30, 3:41, 9:120][inner])
+    assert np.array_equal(gaussian_filter(image.transpose(0, 2, 1).copy().transpose(0, 2, 1), 1.5), whole)
+
+
+def test_large_outputs_of_any_layout():
+    """Outputs above 8 MB go past the caches, those with gaps or at odd addresses too or not at all."""
+    image = np.random.default_rng(8).integers(-2000, 2000, (3, 1500, 1001)).astype(np.int16)
+    wanted = scipy.ndimage.gaussian_filter(image, 1)
+    assert np.array_equal(gaussian_filter(image, 1), wanted)
+    for places in (np.s_[..., :2002:2], np.s_[:, ::-1, 1:1002]):
+        memory = np.full((3, 1500, 2004), 7, np.int16)
+        layout = memory[places]
+        gaussian_filter(image, 1, output=layout)
+        assert np.array_equal(layout, wanted)
+        layout[...] = 7
+        assert (memory == 7).all()
+
+
 def test_a_constant_stays(build):
     for value in (0.1, -7e8):
         found = gaussian_filter(np.full((9, 8, 7), value), [0.4, 3, 1])
