@@ -4,12 +4,17 @@
 #include "rank_rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
 
-#include <cstdlib>
 #include "histogram_box.hpp"
 #include "network.hpp"
 #include "simd.hpp"
+#include "sliding_ranks.hpp"
 #include "unrolled.hpp"
 #include "window_rows.hpp"
 
@@ -18,27 +23,69 @@ namespace {
 
 // Vectors per wire: enough independent work to hide the latency of a step, and fewer trips through the list of steps.
 constexpr int UNROLL = 2;
-// Above this many values the network's wires leave the first level cache and its steps outgrow a selection per window.
+// Above this many values the network's wires leave the first level cache, and making it takes milliseconds.
 constexpr int64_t MAX_NETWORK = 2048;
+
+enum class Way { network, histogram, sliding };
+
+int64_t bytes_of(DType dtype) {
+    int64_t bytes = 1;
+    dispatch(dtype, [&](auto tag) { bytes = sizeof(typename decltype(tag)::t); });
+    return bytes;
+}
+
+// The quickest way, by estimates in cycles for one result. The lengths of networks are those that Network makes, to a
+// fifth; the rest was measured with AVX-512 on volumes and images of smooth structures with noise.
+Way way_of(const Window& w, const View& footprint, const View& input) {
+    const double n = double(w.count), size = double(bytes_of(input.dtype));
+    const int64_t nx = input.shape[input.ndim - 1], step = UNROLL * VECTOR_BYTES / int64_t(size);
+    const double idle = double((nx + step - 1) / step * step) / double(nx);  // lanes that stand for nothing
+    const double steps = (w.box ? 0.12 : 0.2) * n * std::log2(n) * std::log2(n);
+    const double network = w.count > MAX_NETWORK ? INFINITY : 10 + idle * steps * 2.6 * size / VECTOR_BYTES;
+    if (network < 50) return Way::network;
+    double histogram = INFINITY;
+    if (w.box && histogram_box_fits(w.shape)) {
+        int longer = 0;
+        int64_t shortest = w.count;
+        for (int64_t k : w.shape)
+            if (k > 1) ++longer, shortest = std::min(shortest, k);
+        histogram = (size == 1 ? 50 : 100) + 9.0 * double(longer == 3 ? shortest : 1);
+    }
+    if (network <= histogram && w.box) return Way::network;
+    const double sliding = w.box && histogram < INFINITY ? INFINITY : 80 + 7.0 * double(sliding_edges(footprint));
+    return network <= std::min(histogram, sliding) ? Way::network : histogram <= sliding ? Way::histogram : Way::sliding;
+}
 
 // The networks for one window. Either the columns of a box, then across them; or all values at once.
 struct Plan {
     Network columns, select;
     int64_t rank, lists, length;  // `lists` sorted lists of `length`
-    bool by_columns = false, network;
+    bool by_columns;
     enum { listed, median_3x3, median_3x3x3 } steps = listed;
 
-    Plan(const Window& w, int64_t r) : rank(r), network(w.count <= MAX_NETWORK) {
-        by_columns = w.box && w.rows.size() > 1 && w.shape.back() > 1;
-        lists = by_columns ? w.shape.back() : w.count;
-        length = by_columns ? int64_t(w.rows.size()) : 1;
-        if (!network) return;
+    Plan(bool box, int64_t n_lists, int64_t n, int64_t r) : rank(r), lists(n_lists), length(n), by_columns(box) {
         if (by_columns) columns = Network::sorting(length);
         select = Network::selecting(lists, length, rank);
         if (Sort3::made_by(columns) && Median3x3::made_by(select)) steps = median_3x3;
         if (Sort9::made_by(columns) && Median3x9::made_by(select)) steps = median_3x3x3;
     }
 };
+
+// Plans are kept between calls: making one takes longer than filtering a small image.
+std::shared_ptr<const Plan> plan_for(const Window& w, int64_t rank) {
+    const bool box = w.box && w.rows.size() > 1 && w.shape.back() > 1;
+    const int64_t lists = box ? w.shape.back() : w.count, length = box ? int64_t(w.rows.size()) : 1;
+    using Key = std::tuple<bool, int64_t, int64_t, int64_t>;
+    static std::mutex mutex;
+    static std::map<Key, std::shared_ptr<const Plan>> plans;
+    const Key key{box, lists, length, rank};
+    // Nobody waits: the lock may be another thread's, or for ever that of a thread that a fork left behind.
+    std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (!lock) return std::make_shared<const Plan>(box, lists, length, rank);
+    if (auto kept = plans.find(key); kept != plans.end()) return kept->second;
+    if (plans.size() >= 64) plans.clear();
+    return plans[key] = std::make_shared<const Plan>(box, lists, length, rank);
+}
 
 template <class T> class RankRows {
     using V = typename simd<T>::v;
@@ -55,7 +102,7 @@ public:
 
     void run(int threads) const {
         source.run(threads, [&] { return Scratch(*this); }, [](T*) {}, [&](Scratch& s) {
-            if (s.any_nan || !plan.network) one_by_one(s);
+            if (s.any_nan) one_by_one(s);
             else if (plan.steps == Plan::median_3x3) unrolled<Sort3, Median3x3>(s);
             else if (plan.steps == Plan::median_3x3x3) unrolled<Sort9, Median3x9>(s);
             else if (plan.by_columns) by_columns(s);
@@ -68,11 +115,11 @@ private:
         std::vector<T> columns, values;
         std::vector<V> wires;
         explicit Scratch(const RankRows& r)
-            : WindowRows<T>::Ring(r.source), columns(r.plan.by_columns && r.plan.network ? r.plan.length * r.width : 0),
-              values(r.window.count), wires(r.plan.network ? std::max(r.plan.lists * r.plan.length, int64_t(1)) * UNROLL : 0) {}
+            : WindowRows<T>::Ring(r.source), columns(r.plan.by_columns ? r.plan.length * r.width : 0),
+              values(r.window.count), wires(r.plan.lists * r.plan.length * UNROLL) {}
     };
     int64_t cost() const {
-        return plan.network ? 1 + int64_t(plan.select.steps.size() + plan.columns.steps.size()) / STEP : 32 * window.count;
+        return 1 + int64_t(plan.select.steps.size() + plan.columns.steps.size()) / STEP;
     }
 
     static FASTMED_INLINE void exchange_all(const Network& net, V* wires) {
@@ -128,7 +175,7 @@ private:
         }
     }
 
-    // Large windows, and rows with a NaN: a window that holds one gives NaN.
+    // Rows with a NaN: a window that holds one gives NaN.
     void one_by_one(Scratch& s) const {
         for (int64_t x = 0; x < nx; ++x) {
             int64_t count = 0;
@@ -153,13 +200,15 @@ private:
 void rank_rows(const View& input, const View& footprint, const Ints& origins, int64_t rank, Mode mode, double cval, const View& output, int threads) {
     if (input.size() == 0) return;
     const Window window(footprint, origins);
-    const char* least = getenv("HB");
-    if (window.box && histogram_box_fits(window.shape) && window.count >= (least ? atoi(least) : 100))
-        return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
-    const Plan plan(window, rank);
+    switch (way_of(window, footprint, input)) {
+        case Way::histogram: return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
+        case Way::sliding: return sliding_ranks(input, footprint, origins, rank, mode, cval, output, threads);
+        case Way::network: break;
+    }
+    const std::shared_ptr<const Plan> plan = plan_for(window, rank);
     dispatch(input.dtype, [&](auto tag) {
         using T = typename decltype(tag)::t;
-        RankRows<T>(input, window, plan, mode, cval, output, threads).run(threads);
+        RankRows<T>(input, window, *plan, mode, cval, output, threads).run(threads);
     });
 }
 
