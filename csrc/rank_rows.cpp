@@ -66,6 +66,7 @@ struct Plan {
     int64_t rank, lists, length;  // `lists` sorted lists of `length`
     Network merge, join, common;  // of `paired`: columns to lists, lists to pairs, those of two windows
     int64_t height = 1, list = 1, units = 1, unit = 1, low = 0, high = 0;
+    bool is_5x5 = false;  // and its networks those of unrolled.hpp
 
     Plan(bool box, int64_t rows, int64_t h, int64_t width, int64_t count, int64_t r)
         : way(!box ? all : h >= 4 ? paired : columns), rank(r), lists(box ? width : count), length(box ? (way == paired ? rows / h : rows) : 1), height(h) {
@@ -96,6 +97,7 @@ private:
         low = std::max<int64_t>(0, rank - list);
         high = std::min(rank, units * unit - 1);
         common = Network::selecting(units, unit, low, high);
+        is_5x5 = length == 1 && Sort5::made_by(merge) && Join5::made_by(join) && Common4x5::made_by(common);
     }
 };
 
@@ -147,10 +149,12 @@ private:
     struct Scratch : WindowRows<T>::Ring {
         std::vector<T> columns, kept;
         std::vector<V> wires;
+        std::vector<const T*> sources;          // of each wire
         std::vector<uint8_t> nan_at, nan_here;  // per x: in a row, in the window
         explicit Scratch(const RankRows& r)
             : WindowRows<T>::Ring(r.source), columns(r.plan.way == Plan::all ? 0 : r.plan.length * r.width),
               kept(r.plan.kept_rows() * r.width * r.source.most_z()), wires(r.plan.most_wires() * UNROLL),
+              sources(r.plan.most_wires()),
               nan_at(r.width), nan_here(r.width) {}
     };
 
@@ -171,18 +175,32 @@ private:
         for (int u = 0; u < UNROLL; ++u) store(to + u * simd<T>::lanes, wires[wire * UNROLL + u]);
     }
 
-    void by_columns(Scratch& s) const {
+    // For n values of x: reads wire w from from(w) + x, writes output i to row i of `to`.
+    template <class From> FASTMED_INLINE void apply(Scratch& s, const Network& net, int64_t n, const From& from, T* to) const {
         V* wires = s.wires.data();
-        for (int64_t x = 0; x < source.length; x += STEP) {
-            for (int64_t r = 0; r < plan.length; ++r) put(wires, r, s.rows[r] + x);
-            exchange_all(plan.sort, wires);
-            for (int64_t r = 0; r < plan.length; ++r) take(wires, plan.sort.outputs[r], s.columns.data() + r * width + x);
+        const T** sources = s.sources.data();
+        for (uint16_t w : net.inputs) sources[w] = from(w);
+        for (int64_t x = 0; x < n; x += STEP) {
+            for (uint16_t w : net.inputs) put(wires, w, sources[w] + x);
+            exchange_all(net, wires);
+            for (size_t i = 0; i < net.outputs.size(); ++i) take(wires, net.outputs[i], to + int64_t(i) * width + x);
         }
-        for (int64_t x = 0; x < nx; x += STEP) {
-            for (uint16_t w : plan.select.inputs) put(wires, w, s.columns.data() + w % plan.length * width + x + w / plan.length);
-            exchange_all(plan.select, wires);
-            take(wires, plan.select.outputs[0], s.ready.data() + x);
-        }
+    }
+
+    void by_columns(Scratch& s) const {
+        const T* columns = s.columns.data();
+        apply(s, plan.sort, source.length, [&](int64_t w) { return s.rows[w]; }, s.columns.data());
+        apply(s, plan.select, nx, [&](int64_t w) { return columns + w % plan.length * width + w / plan.length; }, s.ready.data());
+    }
+
+    // The same with a network that the compiler knows.
+    template <class Net, class From> FASTMED_INLINE void apply(Scratch& s, int64_t n, const From& from, T* to) const {
+        const T* sources[Net::wires];
+        for (int w = 0; w < Net::wires; ++w) sources[w] = from(w);
+        (void)s;
+        const int64_t row = width;
+        for (int64_t x = 0; x < n; x += simd<T>::lanes)
+            Net::template run<V>([&](int k) { return load(sources[k] + x); }, [&](int i, const V& v) { store(to + i * row + x, v); });
     }
 
     template <class Sort, class Select> void unrolled(Scratch& s) const {
@@ -228,31 +246,27 @@ private:
     }
     T* common(Scratch& s) const { return kept(s, plan.height * plan.list + plan.joined() * plan.unit); }
 
-    // Reads wire w for x from from(w) + x, writes output i to `to`, row i.
-    template <class From> FASTMED_INLINE void apply(Scratch& s, const Network& net, int64_t n, const From& from, T* to) const {
-        V* wires = s.wires.data();
-        for (int64_t x = 0; x < n; x += STEP) {
-            for (uint16_t w : net.inputs) put(wires, w, from(w) + x);
-            exchange_all(net, wires);
-            for (size_t i = 0; i < net.outputs.size(); ++i) take(wires, net.outputs[i], to + int64_t(i) * width + x);
-        }
-    }
     void make_list(Scratch& s, int64_t dy) const {
         const int64_t depth = plan.length;
-        if (depth == 1) return apply(s, plan.merge, nx, [&](int w) { return s.rows[dy] + w; }, list(s, dy));
+        if (plan.is_5x5) return apply<Sort5>(s, nx, [&](int64_t w) { return s.rows[dy] + w; }, list(s, dy));
+        if (depth == 1) return apply(s, plan.merge, nx, [&](int64_t w) { return s.rows[dy] + w; }, list(s, dy));
         const T* columns = s.columns.data();
-        apply(s, plan.sort, source.length, [&](int w) { return s.rows[w * plan.height + dy]; }, s.columns.data());
-        apply(s, plan.merge, nx, [&](int w) { return columns + w % depth * width + w / depth; }, list(s, dy));
+        apply(s, plan.sort, source.length, [&](int64_t w) { return s.rows[w * plan.height + dy]; }, s.columns.data());
+        apply(s, plan.merge, nx, [&](int64_t w) { return columns + w % depth * width + w / depth; }, list(s, dy));
     }
     void join_lists(Scratch& s, int64_t dy) const {  // row dy and the one before
         const T *a = list(s, dy - 1), *b = list(s, dy);
-        apply(s, plan.join, nx, [&](int w) { return w < plan.list ? a + w * width : b + (w - plan.list) * width; }, joined(s, dy - 1));
+        const auto from = [&](int64_t w) { return w < plan.list ? a + w * width : b + (w - plan.list) * width; };
+        if (plan.is_5x5) apply<Join5>(s, nx, from, joined(s, dy - 1));
+        else apply(s, plan.join, nx, from, joined(s, dy - 1));
     }
     void select_common(Scratch& s) const {
-        apply(s, plan.common, nx, [&](int w) {
+        const auto from = [&](int64_t w) {
             const int64_t u = w / plan.unit, i = w % plan.unit;
             return (plan.joined() ? joined(s, 1 + 2 * u) : list(s, 1 + u)) + i * width;
-        }, common(s));
+        };
+        if (plan.is_5x5) apply<Common4x5>(s, nx, from, common(s));
+        else apply(s, plan.common, nx, from, common(s));
     }
     // With i values from the common ones and the others from the list, the larger of the last two is no less than the
     // result; with the right i it is the result.
@@ -293,10 +307,24 @@ private:
             if (s.nan_here[x]) s.ready[x] = std::numeric_limits<T>::quiet_NaN();
     }
 };
+
+// The view with axis `axis` last.
+View turned(View v, int axis) {
+    std::rotate(v.shape.begin() + axis, v.shape.begin() + axis + 1, v.shape.begin() + v.ndim);
+    std::rotate(v.strides.begin() + axis, v.strides.begin() + axis + 1, v.strides.begin() + v.ndim);
+    return v;
+}
 }  // namespace
 
 void rank_rows(const View& input, const View& footprint, const Ints& origins, int64_t rank, Mode mode, double cval, const View& output, int threads) {
     if (input.size() == 0) return;
+    const int last = input.ndim - 1;
+    const int longest = int(std::max_element(input.shape.begin(), input.shape.begin() + input.ndim) - input.shape.begin());
+    if (input.shape[last] < 32 && input.shape[longest] >= 2 * input.shape[last]) {  // colours: vectors would stay empty
+        Ints moved = origins;
+        std::rotate(moved.begin() + longest, moved.begin() + longest + 1, moved.end());
+        return rank_rows(turned(input, longest), turned(footprint, longest), moved, rank, mode, cval, turned(output, longest), threads);
+    }
     const Window window(footprint, origins);
     switch (way_of(window, footprint, input)) {
         case Way::histogram: return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
