@@ -28,21 +28,33 @@ struct Network {
         return n;
     }
 
-    // The value of `rank` (from 0) among `lists` ascending lists of `length`; wire of element i of list w: w * length + i.
-    static Network selecting(int64_t lists, int64_t length, int64_t rank) {
+    // `lists` ascending lists of `length` as one; wire of element i of list w: w * length + i.
+    static Network merging(int64_t lists, int64_t length) {
+        Network n;
+        std::vector<Wires> all;
+        for (int64_t w = 0; w < lists; ++w) all.push_back(range(w * length, length));
+        n.outputs = n.merge_all(all);
+        n.prune();
+        return n;
+    }
+
+    // The value of `rank` (from 0) among such lists; or all of the ranks from `rank` to `last`, in order.
+    static Network selecting(int64_t lists, int64_t length, int64_t rank) { return selecting(lists, length, rank, rank); }
+    static Network selecting(int64_t lists, int64_t length, int64_t rank, int64_t last) {
         Network n;
         std::vector<Wires> chains = n.chains_across(lists, length);
         int64_t below = 0;
-        for (int64_t j = 0; j < int64_t(chains.size()); ++j) {  // drop what cannot be the result
+        for (int64_t j = 0; j < int64_t(chains.size()); ++j) {  // drop what cannot be a result
             Wires kept;
             for (int64_t i = 0; i < int64_t(chains[j].size()); ++i) {
                 const int64_t smaller = (i + 1) * (j + 1) - 1, larger = (length - i) * (lists - j) - 1;
                 if (larger > lists * length - 1 - rank) ++below;
-                else if (smaller <= rank) kept.push_back(chains[j][i]);
+                else if (smaller <= last) kept.push_back(chains[j][i]);
             }
             chains[j] = kept;
         }
-        n.outputs = {n.merge_all(chains)[rank - below]};
+        const Wires merged = n.merge_all(chains);
+        n.outputs = Wires(merged.begin() + (rank - below), merged.begin() + (last + 1 - below));
         n.prune();
         return n;
     }

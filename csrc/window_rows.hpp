@@ -3,6 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "border.hpp"
@@ -65,13 +68,14 @@ public:
         std::vector<char> nan;  // per row of the ring: holds a NaN
         std::vector<const K*> rows;
         bool any_nan = false;  // in `rows`
+        int64_t z = 0, y = 0;  // of the results at hand, from the first of the block; y grows by one
         explicit Ring(const WindowRows& r)
             : values(r.slots() * r.slot_size), ready(r.width), nan(r.slots()), rows(r.window.rows.size()) {}
     };
 
-    // `copies`: room for so many rows beside each (derived from it once, when it is read). `cost`: vector operations
-    // for one element, about.
-    WindowRows(const View& input, const Window& w, Mode m, double c, const View& output, int64_t pad, int64_t copies, int64_t cost, int threads)
+    // `copies`: room for so many rows beside each (derived from it once, when it is read). `beside`: rows that the user
+    // keeps for each z. `cost`: vector operations for one element, about.
+    WindowRows(const View& input, const Window& w, Mode m, double c, const View& output, int64_t pad, int64_t copies, int64_t cost, int threads, int64_t beside = 0)
         : in(input), out(output), window(w), mode(m), cval(Order::key(cast<T>(c))), n(input.ndim) {
         nx = in.shape[n - 1], wx = window.shape[n - 1];
         ny = n > 1 ? in.shape[n - 2] : 1, wy = n > 1 ? window.shape[n - 2] : 1;
@@ -86,7 +90,8 @@ public:
         slot_size = width * (1 + copies);
         // The rows at hand stay in a second level cache; a block answers an interrupt in time.
         const int64_t slab = int64_t(leads.size()) * wy * slot_size * int64_t(sizeof(K));
-        block_z = std::clamp<int64_t>((int64_t(1) << 20) / slab - wz + 1, 1, std::max<int64_t>(1, nz / threads));
+        const int64_t kept = beside * width * int64_t(sizeof(K));
+        block_z = std::clamp<int64_t>(((int64_t(1) << 20) - (wz - 1) * slab) / (slab + kept), 1, std::max<int64_t>(1, nz / threads));
         block_y = std::clamp<int64_t>((int64_t(1) << 25) / (nx * block_z * cost), 1, ny);
         if (outer * nz / block_z < 2 * threads) block_y = std::min(block_y, std::max<int64_t>(wy, ny / (2 * threads)));
         block_y = std::max<int64_t>(block_y, 1);
@@ -101,6 +106,8 @@ public:
             block(ring, unit / by / bz, z0, std::min(z0 + block_z, nz), y0, std::min(y0 + block_y, ny), read, filter);
         });
     }
+
+    int64_t most_z() const { return block_z; }  // in a block
 
 private:
     const Mode mode;
@@ -134,6 +141,7 @@ private:
             for (int64_t z = 0; z < z1 - z0; ++z) {
                 char* to = out.data + out_offset + (n > 2 ? (z0 + z) * out.strides[n - 3] : 0) + (n > 1 ? (y0 + e - wy + 1) * out.strides[n - 2] : 0);
                 point(s, z, e - wy + 1);
+                s.z = z, s.y = e - wy + 1;
                 filter(s);
                 scatter_keys<T, Order>(s.ready.data(), nx, to, out.strides[n - 1]);
             }
@@ -162,9 +170,17 @@ private:
             to[before + i] = k < 0 ? cval : to[before + k];
         }
         if constexpr (std::is_floating_point_v<K>) {
-            bool any = false;
-            for (int64_t i = 0; i < length; ++i) any |= to[i] != to[i];
-            s.nan[slot] = any;
+            // Among integers: a loop that compares floats stays scalar, because a NaN may trap.
+            using Bits = std::conditional_t<sizeof(K) == 4, int32_t, int64_t>;
+            constexpr K infinity = std::numeric_limits<K>::infinity();
+            Bits largest = 0, limit;
+            std::memcpy(&limit, &infinity, sizeof limit);
+            for (int64_t i = 0; i < length; ++i) {
+                Bits bits;
+                std::memcpy(&bits, to + i, sizeof bits);
+                largest = std::max<Bits>(largest, bits & std::numeric_limits<Bits>::max());
+            }
+            s.nan[slot] = largest > limit;
         }
     }
 

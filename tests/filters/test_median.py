@@ -26,6 +26,7 @@ from against_scipy import (
     windows,
 )
 from fastmed import median_filter
+from helpers import random_array
 
 IMAGE = np.arange(12.0).reshape(3, 4)
 LONGEST = [1, 30, 8, 5, 4]
@@ -108,11 +109,57 @@ def test_windows_longer_than_the_image(mode, dtype, build):
 
 
 @pytest.mark.parametrize("dtype", "BHfd")
-@pytest.mark.parametrize("size", [45, 46, 47, [3, 61], [64, 2]], ids=str)
+@pytest.mark.parametrize("size", [45, 46, 47, [3, 61], [64, 2], [3, 250], [256, 3]], ids=str)
 def test_large_windows(dtype, size, build):
-    """On both sides of 2,048 elements, where the algorithm changes."""
+    """On both sides of 2,048 elements and of 240 along an axis, where the algorithm changes."""
     image = np.random.default_rng(4).integers(0, 250, (24, 31)).astype(dtype)
     wanted = sorted_windows(image, np.ones(np.broadcast_to(size, 2), bool))
+    assert np.array_equal(median_filter(image, size), wanted)
+
+
+LARGE = {1: (99, 400), 2: (14, 30), 3: (5, 10), 4: (3, 6)}  # sizes by the number of axes: from, to
+
+
+@pytest.mark.parametrize("dtype", "?bBhHiIqQfd")
+@pytest.mark.parametrize("kind", ["box", "holes"])
+def test_large_windows_of_any_kind(dtype, kind, build):
+    """Where nothing but sorting the window is simple: one to four axes, every mode, origins, few and many values."""
+    rng = np.random.default_rng([ord(dtype), kind == "box"])
+    for ndim, (low, high) in LARGE.items():
+        for mode in MODES[:5]:
+            shape = rng.integers(1, {1: 300, 2: 24, 3: 9, 4: 5}[ndim], ndim)
+            image = random_array(rng, shape, dtype)
+            if dtype in "fd" and rng.random() < 0.4:
+                image.flat[rng.integers(image.size)] = np.nan
+            sizes = rng.integers(low, high, ndim)
+            footprint = np.ones(sizes, bool) if kind == "box" else footprint_from(sizes, rng.integers(99))
+            origin = [int(rng.integers(-(n // 2), (n - 1) // 2 + 1)) for n in sizes]
+            wanted = sorted_windows(image, footprint, origin, mode, cval=1)
+            found = median_filter(image, footprint=footprint, origin=origin, mode=mode, cval=1)
+            assert np.array_equal(found, wanted, equal_nan=dtype in "fd"), (shape, sizes, origin, mode)
+
+
+@pytest.mark.parametrize("dtype", "Bhfd")
+def test_many_tiles(dtype, build):
+    """Images larger than what is sorted at a time; a shift of the image is a shift of the result."""
+    rng = np.random.default_rng(8)
+    image = (1000 * rng.normal(size=(300, 420))).astype("l").astype(dtype)
+    found = median_filter(image, 31)
+    part = image[100:200, 150:290]
+    assert np.array_equal(found[115:185, 165:275], sorted_windows(part, np.ones((31, 31), bool))[15:-15, 15:-15])
+    disk = np.hypot(*np.mgrid[-12:13, -12:13]) <= 12
+    found = median_filter(image, footprint=disk)
+    assert np.array_equal(found[115:185, 165:275], sorted_windows(part, disk)[15:-15, 15:-15])
+    volume = np.broadcast_to(image[:60, :70], (40, 60, 70)) + np.arange(40).astype(dtype)[:, None, None]
+    wanted = sorted_windows(volume[10:30, 10:40, 10:50], np.ones((9, 9, 9), bool))[4:-4, 4:-4, 4:-4]
+    assert np.array_equal(median_filter(volume, 9)[14:26, 14:36, 14:46], wanted)
+
+
+@pytest.mark.parametrize("size", [[3, 3, 1], [5, 5, 1], [15, 15, 1], 3], ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_along_the_last_axis(size, channels, build):
+    image = np.random.default_rng(9).integers(0, 255, (40, 90, channels), np.uint8)
+    wanted = sorted_windows(image, np.ones(np.broadcast_to(size, 3), bool))
     assert np.array_equal(median_filter(image, size), wanted)
 
 

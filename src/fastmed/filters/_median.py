@@ -71,8 +71,9 @@ def median_filter(
 
     Notes
     -----
-    Windows of up to 2,048 elements go through a selection network over vectors of neighbouring windows; the sorted
-    columns of a box are shared between the windows that hold them. Larger ones are selected one by one.
+    Small windows go through a selection network over vectors of neighbouring windows, which share the sorted rows of a
+    box. For large ones the elements of a tile are sorted once; the cost then hardly grows with a box in 2-D, with its
+    width in 3-D, and with the edges of any other footprint.
 
     Examples
     --------

@@ -1,0 +1,15 @@
+// Any rank in a large box, at a cost that hardly grows with it.
+#pragma once
+
+#include "border.hpp"
+#include "view.hpp"
+
+namespace fastmed {
+
+// Whether histogram_box takes a box of this shape: at most three axes longer than 1, and counts that fit.
+bool histogram_box_fits(const Ints& window);
+
+// As rank_rows, for the box of shape `window`, `before[d]` elements of which stand before its centre.
+void histogram_box(const View& input, const Ints& window, const Ints& before, int64_t rank, Mode mode, double cval, const View& output, int threads);
+
+}  // namespace fastmed
