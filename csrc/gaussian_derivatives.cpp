@@ -8,6 +8,7 @@
 
 #include "parallel.hpp"
 #include "rows.hpp"
+#include "wide.hpp"
 
 namespace fastmed {
 namespace {
@@ -41,7 +42,15 @@ FASTMED_INLINE void both(const A* const* rows, const Taps<A>& t, int64_t i, type
     }
 }
 
-template <class A> class Derivatives {
+// A as T holds it. The sum of derivatives of float32 is SciPy's bit by bit, each sum in double and then rounded: terms
+// of order 2 cancel, and SciPy's tests compare it with the sum of its parts.
+template <class T, class A> FASTMED_INLINE typename simd<A>::v held(typename simd<A>::v v) {
+    if constexpr (std::is_same_v<T, A>) return v;
+    else return widened(rounded(v));
+}
+
+// Sums in A, each rounded to T.
+template <class A, class T> class Derivatives {
     using V = typename simd<A>::v;
     static constexpr int64_t L = simd<A>::lanes, U = 2;
 
@@ -145,8 +154,8 @@ private:
             V a[U], b[U];
             both<A, U, SMOOTH, DERIVED>(rows, t, i, a, b);
             for (int u = 0; u < U; ++u) {
-                if (SMOOTH) store(g + i + u * L, a[u]);
-                if (DERIVED) store(d + i + u * L, b[u]);
+                if (SMOOTH) store(g + i + u * L, held<T, A>(a[u]));
+                if (DERIVED) store(d + i + u * L, held<T, A>(b[u]));
             }
         }
     }
@@ -180,7 +189,7 @@ private:
     void along_x(Scratch& s, int64_t r, char* target) const {
         const bool wanted[3] = {x.wanted, y.wanted, z.wanted};
         int first = 2;
-        if (!magnitude && y.wanted && z.wanted && mode != Mode::constant) {  // smoothed alike: their sum is
+        if (std::is_same_v<T, A> && !magnitude && y.wanted && z.wanted && mode != Mode::constant) {  // smoothed alike: their sum is
             A *a = line(s, 1, r), *b = line(s, 2, r);
             for (int64_t i = 0; i < n[2]; i += L) store(a + i, load(a + i) + load(b + i));
             first = 1;
@@ -197,8 +206,9 @@ private:
                 if (which == 0) both<A, U, false, true>(s.rows.data(), x, i, unused, v);
                 else both<A, U, true, false>(s.rows.data(), x, i, v, unused);
                 for (int u = 0; u < U; ++u) {
+                    v[u] = held<T, A>(v[u]);
                     if (magnitude) v[u] *= v[u];
-                    if (some) v[u] += load(ready + i + u * L);
+                    if (some) v[u] = held<T, A>(load(ready + i + u * L) + v[u]);
                     if (magnitude && last) v[u] = root(v[u]);
                     store(ready + i + u * L, v[u]);
                 }
@@ -222,7 +232,7 @@ private:
     }
 };
 
-template <class A>
+template <class A, class T>
 void run(const View& in, const Ints& axes, const GaussianTaps& all, Mode mode, double cval, bool magnitude, const View& out, int threads) {
     Taps<A> taps[3];
     int64_t at = 0;
@@ -234,7 +244,7 @@ void run(const View& in, const Ints& axes, const GaussianTaps& all, Mode mode, d
         t.wanted = std::find(axes.begin(), axes.end(), d) != axes.end();
         at += t.length();
     }
-    Derivatives<A>(in, taps, mode, cval, magnitude, out).run(threads);
+    Derivatives<A, T>(in, taps, mode, cval, magnitude, out).run(threads);
 }
 
 }  // namespace
@@ -243,8 +253,9 @@ void sum_of_derivatives(const View& input, const Ints& axes, const GaussianTaps&
                         const View& output, int threads) {
     if (input.size() == 0) return;
     const bool single = output.dtype == DType::f32 && input.dtype != DType::f64;
-    if (single) run<float>(input, axes, taps, mode, cval, magnitude, output, threads);
-    else run<double>(input, axes, taps, mode, cval, magnitude, output, threads);
+    if (single && magnitude) run<float, float>(input, axes, taps, mode, cval, magnitude, output, threads);
+    else if (single) run<double, float>(input, axes, taps, mode, cval, magnitude, output, threads);
+    else run<double, double>(input, axes, taps, mode, cval, magnitude, output, threads);
 }
 
 }  // namespace fastmed

@@ -70,7 +70,7 @@ def _window(ndim, size, footprint, origin, axes, mode, spacing):
             "`origin` must be an integer or tuple of integers with length equal to the number of axes: "
             f"found {len(origins)}, wanted {len(axes)}"
         )
-    if mode not in tuple(_PADDING):  # not the dict itself: `mode` may be unhashable
+    if mode not in frozenset(_PADDING):  # a set, as SciPy asks: it knows sets as members, other junk is a TypeError
         raise ValueError(f"`mode` must be one of {', '.join(_PADDING)}. Found {mode!r}")
     if mode == "valid" and any(origins):
         raise ValueError(f"`mode='valid'` is incompatible with use of `origin`. Found {origin!r}")
