@@ -59,4 +59,7 @@ template <class T> class Flat {
 // Polylines: points (x, y, x, y...), where each polyline starts and the last ends, and four links for each.
 using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>>;
 
+// The same without links, in real numbers.
+using Lines = std::tuple<Flat<double>, Flat<int64_t>>;
+
 }  // namespace fastmed
