@@ -33,6 +33,7 @@ template <class T> class Flat {
         return data_ + size_;
     }
     void end_at(const T* end) { size_ = static_cast<size_t>(end - data_); }
+    void clear() { size_ = 0; }
     void push_back(T value) {
         *room(1) = value;
         ++size_;
@@ -61,5 +62,8 @@ using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>>;
 
 // The same without links, in real numbers.
 using Lines = std::tuple<Flat<double>, Flat<int64_t>>;
+
+// A surface of triangles: vertices, the three vertices of each face, normals, values.
+using Surface = std::tuple<Flat<float>, Flat<int32_t>, Flat<float>, Flat<float>>;
 
 }  // namespace fastmed

@@ -4,12 +4,8 @@
 // operations per 64. Where segments meet is looked up in two rows of ends, not in a dictionary: a segment can only
 // meet others of its own row of squares and of the next. Several lines may end at one pixel whose value is the level;
 // the last one noted there is then the one that goes on, as in scikit-image, whose order is kept exactly.
-#include <cmath>
-#include <limits>
-
-#include "bits.hpp"
+#include "above.hpp"
 #include "kernels.hpp"
-#include "parallel.hpp"
 
 namespace fastmed {
 namespace {
@@ -38,71 +34,6 @@ struct Point {
 
 struct Line {
     int64_t first, last, count;  // count 0: it became part of another
-};
-
-// The bits of an image: set where a value lies above the level. NaN does not.
-class Above {
-  public:
-    const int64_t rows, columns, words;
-
-    Above(const View& image, double level, int threads)
-        : rows(image.shape[0]), columns(image.shape[1]), words((columns + 63) / 64), bits_(rows * words) {
-        dispatch(image.dtype, [&](auto t) { fill<typename decltype(t)::t>(image, level, threads); });
-    }
-    const uint64_t* row(int64_t r) const { return bits_.data() + r * words; }
-
-    // Bit i: the corners of square 64 w + i, below row r, are not all on one side.
-    uint64_t crossed(int64_t r, int64_t w) const {
-        const uint64_t *a = row(r), *b = row(r + 1);
-        const uint64_t a1 = a[w] >> 1 | (w + 1 < words ? a[w + 1] << 63 : 0);
-        const uint64_t b1 = b[w] >> 1 | (w + 1 < words ? b[w + 1] << 63 : 0);
-        const int64_t squares = columns - 1 - 64 * w;
-        const uint64_t inside = squares >= 64 ? ~uint64_t(0) : (uint64_t(1) << std::max<int64_t>(squares, 0)) - 1;
-        return ((a[w] ^ a1) | (a[w] ^ b[w]) | (a[w] ^ b1)) & inside;
-    }
-    int bit(int64_t r, int64_t c) const { return row(r)[c >> 6] >> (c & 63) & 1; }
-
-  private:
-    static constexpr int64_t BAND = 32;  // rows that a thread takes at a time
-    std::vector<uint64_t> bits_;
-
-    template <class T> void fill(const View& image, double level, int threads) {
-        struct Buffer {
-            std::vector<T> values;
-            std::vector<uint8_t> flags;
-        };
-        auto make = [&] {
-            return Buffer{std::vector<T>(image.strides[1] == sizeof(T) ? 0 : columns), std::vector<uint8_t>(words * 64)};
-        };
-        parallel_for((rows + BAND - 1) / BAND, threads, make, [&](Buffer& buffer, int64_t i) {
-            for (int64_t r = i * BAND; r < std::min(rows, (i + 1) * BAND); ++r) {
-                const char* from = image.data + r * image.strides[0];
-                const T* values = reinterpret_cast<const T*>(from);
-                if (!buffer.values.empty()) {
-                    gather(from, image.strides[1], columns, buffer.values.data());
-                    values = buffer.values.data();
-                }
-                compare(values, level, buffer.flags.data());
-                for (int64_t w = 0; w < words; ++w) bits_[r * words + w] = nonzero_bits(buffer.flags.data() + 64 * w);
-            }
-        });
-    }
-
-    // The level in the image's own type where the comparison stays the same.
-    template <class T> void compare(const T* __restrict values, double level, uint8_t* __restrict flags) const {
-        if constexpr (std::is_same<T, float>::value) {
-            float limit = static_cast<float>(level);
-            if (limit > level) limit = std::nextafter(limit, -std::numeric_limits<float>::infinity());
-            for (int64_t i = 0; i < columns; ++i) flags[i] = values[i] > limit;
-        } else if constexpr (sizeof(T) <= 4) {
-            if (!(level < std::numeric_limits<T>::max())) return std::fill_n(flags, columns, uint8_t(0)), void();
-            if (level < std::numeric_limits<T>::min()) return std::fill_n(flags, columns, uint8_t(1)), void();
-            const T limit = static_cast<T>(std::floor(level));
-            for (int64_t i = 0; i < columns; ++i) flags[i] = values[i] > limit;
-        } else {
-            for (int64_t i = 0; i < columns; ++i) flags[i] = static_cast<double>(values[i]) > level;
-        }
-    }
 };
 
 // Which line begins (or ends) at a place, for the places of two rows of the grid.
@@ -249,7 +180,7 @@ template <class T> class Squares {
 };
 
 template <class T> Lines lines_of(const View& image, const View& mask, double level, bool high, bool reverse, int threads) {
-    const Above above(image, level, threads);
+    const Above above(image, level, false, threads);
     const Squares<T> found(image, mask, above, level, high);
     size_t count = 0, total = 0;
     for (size_t i = 0; i < found.lines.size(); ++i) {

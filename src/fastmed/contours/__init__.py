@@ -1,6 +1,7 @@
 """Contours: mask -> borders as flat arrays of points."""
 
 from ._isolines import Isolines, find_contours
+from ._marching_cubes import Mesh, marching_cubes
 from ._trace import Contours, trace_contours
 
-__all__ = ["Contours", "Isolines", "find_contours", "trace_contours"]
+__all__ = ["Contours", "Isolines", "Mesh", "find_contours", "marching_cubes", "trace_contours"]

@@ -31,7 +31,7 @@ def find_contours(image, mask, level, high, reverse, threads):
     return np.concatenate([np.zeros((0, 2)), *lines]).ravel(), offsets.astype(np.int64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _segments(image, shown, level, crossings):
     rows, columns = image.shape
     found = np.empty((64, 4))
@@ -61,7 +61,7 @@ def _segments(image, shown, level, crossings):
     return found[:count]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _point(r, c, corners, level, side):
     if side == TOP:
         return float(r), c + _part(corners[0], corners[1], level)
@@ -72,7 +72,7 @@ def _point(r, c, corners, level, side):
     return r + _part(corners[1], corners[3], level), c + 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _part(before, after, level):
     if after == before:
         return 0.0
