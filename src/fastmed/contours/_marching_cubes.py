@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..volume import Volume
 
 
+class NoSurfaceError(RuntimeError, ValueError):
+    """The volume does not cross the level (scikit-image raises RuntimeError here)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A surface of triangles. It unpacks like scikit-image's tuple: ``verts, faces, normals, values = mesh``.
@@ -97,6 +101,8 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 def _checked_level(volume: np.ndarray, level: Any) -> float:
     low, high = np.float32(volume.min()), np.float32(volume.max())
     if level is None:
+        if np.isnan(low + high):
+            raise NoSurfaceError("level must be given where the volume has NaN: No surface found at the middle value")
         return float(np.float32(0.5) * (low + high))
     value = float(as_number(level, "level"))
     if value < low or value > high:
@@ -196,7 +202,7 @@ def marching_cubes(
         array, shown[steps], flat, begins, value, step, method == "lorensen", descent, budget
     )
     if not len(found[0]):
-        raise RuntimeError(f"No surface found at the given iso value, {value}")
+        raise NoSurfaceError(f"No surface found at the given iso value, {value}")
     mesh = Mesh(*(part.reshape(-1, 3) for part in found[:3]), found[3])
     if not np.array_equal(spacing, (1, 1, 1)):
         mesh = replace(mesh, verts=mesh.verts * np.asarray(spacing, np.float64))

@@ -10,9 +10,9 @@ from ._lewiner import SHAPES
 _NAMES = list(SHAPES)
 CLASSIC, CASES = _NAMES.index("CASESCLASSIC"), _NAMES.index("CASES")
 (
-    T1, T2, T3_1, T3_2, T4_1, T4_2, T5, T6_1_1, T6_1_2, T6_2, T7_1, T7_2, T7_3, T7_4_1, T7_4_2, T8, T9, T10_1_1, T10_1_1B,
-    T10_1_2, T10_2, T10_2B, T11, T12_1_1, T12_1_1B, T12_1_2, T12_2, T12_2B, T13_1, T13_1B, T13_2, T13_2B, T13_3, T13_3B,
-    T13_4, T13_5_1, T13_5_2, T14, TEST3, TEST4, TEST6, TEST7, TEST10, TEST12, TEST13, SUBCONFIG13,
+    T1, T2, T3_1, T3_2, T4_1, T4_2, T5, T6_1_1, T6_1_2, T6_2, T7_1, T7_2, T7_3, T7_4_1, T7_4_2, T8, T9, T10_1_1,
+    T10_1_1B, T10_1_2, T10_2, T10_2B, T11, T12_1_1, T12_1_1B, T12_1_2, T12_2, T12_2B, T13_1, T13_1B, T13_2, T13_2B, T13_3,
+    T13_3B, T13_4, T13_5_1, T13_5_2, T14, TEST3, TEST4, TEST6, TEST7, TEST10, TEST12, TEST13, SUBCONFIG13,
 ) = range(2, len(_NAMES))  # fmt: skip
 
 TINY = float(np.finfo(np.float64).eps)
@@ -279,7 +279,7 @@ def _face(v, face):
 def _across(v, sign):
     a = (v[4] - v[0]) * (v[6] - v[2]) - (v[7] - v[3]) * (v[5] - v[1])
     b = v[2] * (v[4] - v[0]) + v[0] * (v[6] - v[2]) - v[1] * (v[7] - v[3]) - v[3] * (v[5] - v[1])
-    t = (-b) / (2 * a + TINY)
+    t = -b / (2 * a + TINY)
     if t < 0 or t > 1:
         return sign > 0
     return _inside(
@@ -290,9 +290,13 @@ def _across(v, sign):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _along(v, edge, sign):
     p = PARALLEL[edge]
-    t = (v[p[0]]) / (v[p[0]] - v[p[1]] + TINY)
+    t = v[p[0]] / (v[p[0]] - v[p[1]] + TINY)
     return _inside(
-        0.0, v[p[2]] + (v[p[3]] - v[p[2]]) * t, v[p[4]] + (v[p[5]] - v[p[4]]) * t, v[p[6]] + (v[p[7]] - v[p[6]]) * t, sign
+        0.0,
+        v[p[2]] + (v[p[3]] - v[p[2]]) * t,
+        v[p[4]] + (v[p[5]] - v[p[4]]) * t,
+        v[p[6]] + (v[p[7]] - v[p[6]]) * t,
+        sign,
     )
 
 
