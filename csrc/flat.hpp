@@ -57,8 +57,9 @@ template <class T> class Flat {
     size_t size_ = 0, capacity_ = 0;
 };
 
-// Polylines: points (x, y, x, y...), where each polyline starts and the last ends, and four links for each.
-using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>>;
+// Polylines: points (x, y, x, y...), where each polyline starts and the last ends, four links for each, and the group
+// that each belongs to (a slice, a label; empty where there is one group).
+using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>, Flat<int32_t>>;
 
 // The same without links, in real numbers.
 using Lines = std::tuple<Flat<double>, Flat<int64_t>>;

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._engine import threads
 from .._engine.arrays import as_array, native
 from .._engine.operation import Operation, kernel, operation
+
+if TYPE_CHECKING:
+    from ..volume import Volume
 
 #: What is retrieved; the numbers are those of csrc/contours/trace.cpp.
 MODES = {"external": 0, "list": 1, "ccomp": 2, "tree": 3}
@@ -24,6 +27,10 @@ METHODS = {"simple": True, "none": False}
 ELEMENTS_PER_COST = 8
 
 
+def _none() -> np.ndarray:
+    return np.zeros(0, np.int32)
+
+
 @dataclass(frozen=True, eq=False)
 class Contours:
     """Borders as flat arrays; border `i` is ``points[offsets[i]:offsets[i + 1]]``.
@@ -32,14 +39,18 @@ class Contours:
 
     Attributes
     ----------
-    points : ndarray of int32, shape (n, 2)
+    points : ndarray of int32, shape (n, 2); of a `Volume`: float64, shape (n, 3)
         Pixels of all borders, one after the other, as OpenCV's (x, y), which is (column, row). `rowcol` has
-        (row, column).
+        (row, column). Of a `Volume`: patient positions (x, y, z) in mm.
     offsets : ndarray of int64, shape (len + 1,)
         Where each border starts in `points`, and where the last ends.
     hierarchy : ndarray of int32, shape (len, 4)
         OpenCV's links of each border: next and previous border with the same parent, first child, parent. -1
         where there is none.
+    slices : ndarray of int32, shape (len,); (0,) for one image
+        Which slice of the stack each border lies in.
+    labels : ndarray of int32, shape (len,); (0,) for a mask
+        Which label each border is of.
 
     Examples
     --------
@@ -52,6 +63,8 @@ class Contours:
     points: np.ndarray
     offsets: np.ndarray
     hierarchy: np.ndarray
+    slices: np.ndarray = field(default_factory=_none)
+    labels: np.ndarray = field(default_factory=_none)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -95,7 +108,7 @@ def _foreground(mask: np.ndarray) -> np.ndarray:
     if mask.size and np.isnan(np.min(mask)):
         count = int(np.count_nonzero(np.isnan(mask)))
         raise ValueError(f"mask has {count} NaN, which are neither foreground nor background; replace them")
-    return mask if mask.dtype.isnative and mask.dtype.itemsize > 2 else mask != 0
+    return mask if mask.dtype.isnative and mask.dtype.itemsize > 2 else np.asarray(mask != 0)
 
 
 def _as_bool(chunk: np.ndarray) -> np.ndarray:
@@ -108,12 +121,25 @@ def _choice(value: Any, choices: dict[str, Any], name: str) -> Any:
     return choices[value]
 
 
-def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) != 2:
-        raise ValueError(f"mask must have 2 axes (row, column), found {len(shape)}, of shape {shape}")
-    rows, columns = shape
+def _check_shape(shape: tuple[int, ...], name: str = "mask", stacks: bool = True) -> None:
+    if len(shape) != 2 and not (stacks and len(shape) == 3):
+        more = ", or 3 (slice, row, column)" if stacks else ""
+        raise ValueError(f"{name} must have 2 axes (row, column){more}, found {len(shape)}, of shape {shape}")
+    rows, columns = shape[-2:]
     if max(shape) >= 2**31 - 2 or rows * (columns + 1) >= 2**32:
-        raise ValueError(f"mask has shape {shape}; wanted is less than 2**31 - 2 along an axis, 2**32 in all")
+        raise ValueError(f"{name} has shape {shape}; wanted is less than 2**31 - 2 along an axis, 2**32 in all")
+
+
+def in_patient(volume: Volume, arguments: dict[str, Any]) -> Callable[[Contours], Contours]:
+    """What puts contours of a stack into the patient."""
+    affine = volume.affine
+
+    def place(contours: Contours) -> Contours:
+        slices = np.repeat(contours.slices, np.diff(contours.offsets))
+        index = np.column_stack([slices, contours.rowcol]).astype(np.float64)
+        return replace(contours, points=index @ affine[:3, :3].T + affine[:3, 3])
+
+    return place
 
 
 def _in_memory(op: Operation, arguments: dict[str, Any]) -> Contours:
@@ -127,7 +153,7 @@ def _in_memory(op: Operation, arguments: dict[str, Any]) -> Contours:
     return op.function(**{**arguments, "mask": whole})
 
 
-@operation(chunked=_in_memory, ndim=2)
+@operation(chunked=_in_memory, ndim=2, stacks=True, placed=in_patient)
 def trace_contours(mask: Any, mode: str = "external", method: str = "simple") -> Contours:
     """Trace the borders of a mask: its outlines, its holes, and which lies in which.
 
@@ -136,8 +162,8 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
 
     Parameters
     ----------
-    mask : array_like, shape (rows, columns)
-        bool, integers or floats; every value but 0 is foreground, infinities too. Foreground is connected
+    mask : array_like, shape (rows, columns) or (slices, rows, columns)
+        Of a stack, the borders of every slice, slice after slice. bool, integers or floats; every value but 0 is foreground, infinities too. Foreground is connected
         over edges and corners (8 neighbours), background over edges (4). What lies outside is background. It
         is not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
     mode : {'external', 'list', 'ccomp', 'tree'}, optional
@@ -151,14 +177,14 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     -------
     Contours
         Flat arrays: `points` in pixels (int32, OpenCV's (x, y), which is (column, row); `Contours.rowcol` has
-        (row, column)), `offsets` and `hierarchy`. Points are foreground pixels: the outermost ones of an
+        (row, column)), `offsets` and `hierarchy`; of a stack also `slices`; of a `Volume` `points` are in mm. Points are foreground pixels: the outermost ones of an
         outline, those around a hole. Outlines run counter-clockwise as seen on a screen (y down), holes
         clockwise. A mask without foreground, or with an axis of size 0, gives no borders.
 
     Raises
     ------
     ValueError
-        `mask` has not 2 axes or holds NaN; unknown `mode` or `method`.
+        `mask` has not 2 or 3 axes or holds NaN; unknown `mode` or `method`.
     TypeError
         A dtype that is not bool, integer or float.
 
@@ -183,5 +209,5 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, METHODS, "method")
     image = native(_foreground(image))
     budget = threads.budget(image.size // ELEMENTS_PER_COST)
-    points, offsets, hierarchy = kernel("trace_contours", __name__)(image, retrieve, simple, budget)
-    return Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4))
+    points, offsets, hierarchy, slices = kernel("trace_contours", __name__)(image, retrieve, simple, budget)
+    return Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4), slices)
