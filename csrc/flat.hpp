@@ -64,6 +64,9 @@ using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>, Flat<i
 // The same without links, in real numbers.
 using Lines = std::tuple<Flat<double>, Flat<int64_t>>;
 
+// Points picked from polylines: their numbers, and where each polyline starts and the last ends.
+using Picked = std::tuple<Flat<int64_t>, Flat<int64_t>>;
+
 // A surface of triangles: vertices, the three vertices of each face, normals, values.
 using Surface = std::tuple<Flat<float>, Flat<int32_t>, Flat<float>, Flat<float>>;
 

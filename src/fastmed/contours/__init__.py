@@ -1,8 +1,42 @@
-"""Contours: mask -> borders as flat arrays of points."""
+"""Contours: mask -> borders, iso-lines and iso-surfaces as flat arrays; polygons and what is measured of them."""
 
+from ._fill import fill_contours
 from ._isolines import Isolines, find_contours
 from ._labels import trace_labels
 from ._marching_cubes import Mesh, marching_cubes
+from ._polygons import (
+    arc_lengths,
+    areas,
+    bounding_rects,
+    contains_points,
+    contour_distances,
+    convex_hulls,
+    hu_moments,
+    min_area_rects,
+    polygon_moments,
+    simplify_contours,
+    solidities,
+)
 from ._trace import Contours, trace_contours
 
-__all__ = ["Contours", "Isolines", "Mesh", "find_contours", "marching_cubes", "trace_contours", "trace_labels"]
+__all__ = [
+    "Contours",
+    "Isolines",
+    "Mesh",
+    "arc_lengths",
+    "areas",
+    "bounding_rects",
+    "contains_points",
+    "contour_distances",
+    "convex_hulls",
+    "fill_contours",
+    "find_contours",
+    "hu_moments",
+    "marching_cubes",
+    "min_area_rects",
+    "polygon_moments",
+    "simplify_contours",
+    "solidities",
+    "trace_contours",
+    "trace_labels",
+]
