@@ -27,6 +27,7 @@ ORDER = [
     {"learn"},
     {"jobs"},
     {"report"},
+    {"plot"},
     {"ndimage", "cv2", "accelerate", "cli", "demo", "__main__"},
 ]
 RANK = {stage: rank for rank, group in enumerate(ORDER) for stage in group}
