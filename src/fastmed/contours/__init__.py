@@ -1,5 +1,6 @@
 """Contours: mask -> borders, iso-lines and iso-surfaces as flat arrays; polygons and what is measured of them."""
 
+from ._files import read_csv, read_geojson, write_csv, write_geojson, write_ply, write_stl
 from ._fill import fill_contours
 from ._isolines import Isolines, find_contours
 from ._labels import trace_labels
@@ -17,6 +18,7 @@ from ._polygons import (
     simplify_contours,
     solidities,
 )
+from ._rtstruct import contours_to_volume, read_rtstruct, write_rtstruct
 from ._trace import Contours, trace_contours
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "bounding_rects",
     "contains_points",
     "contour_distances",
+    "contours_to_volume",
     "convex_hulls",
     "fill_contours",
     "find_contours",
@@ -35,8 +38,16 @@ __all__ = [
     "marching_cubes",
     "min_area_rects",
     "polygon_moments",
+    "read_csv",
+    "read_geojson",
+    "read_rtstruct",
     "simplify_contours",
     "solidities",
     "trace_contours",
     "trace_labels",
+    "write_csv",
+    "write_geojson",
+    "write_ply",
+    "write_rtstruct",
+    "write_stl",
 ]
