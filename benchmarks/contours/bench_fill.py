@@ -24,7 +24,8 @@ def _opencv(mask):
     borders, hierarchy = contours_of(mask).to_opencv()
 
     def call():
-        return cv2.drawContours(np.zeros(mask.shape, np.uint8), borders, -1, 1, cv2.FILLED, hierarchy=hierarchy).view(bool)
+        drawn = np.zeros(mask.shape, np.uint8)
+        return cv2.drawContours(drawn, borders, -1, 1, cv2.FILLED, hierarchy=hierarchy).view(bool)
 
     return call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def contours(
 def _lines(contours: Any, slice: int | None) -> tuple[list[np.ndarray], list[int]]:
     """Lines of (x, y), closed where they are contours, and a number that decides the colour of each."""
     points, offsets = flat(contours)
-    parts = [points[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    parts = [points[a:b] for a, b in itertools.pairwise(offsets.tolist())]
     if isinstance(contours, Isolines):
         return [part[:, ::-1] for part in parts], [0] * len(parts)
     kinds = [0] * len(parts)

@@ -10,7 +10,8 @@ import fastmed
 from fastmed.contours import Contours, Isolines
 
 MASK = np.random.default_rng(0).random((30, 40)) < 0.6
-VOLUME = fastmed.Volume(np.stack([MASK, ~MASK]), np.array([[0, 0, 0.5, 1], [0, 0.7, 0, 2], [3, 0, 0, 4], [0, 0, 0, 1.0]]))
+AFFINE = [[0, 0, 0.5, 1], [0, 0.7, 0, 2], [3, 0, 0, 4], [0, 0, 0, 1]]
+VOLUME = fastmed.Volume(np.stack([MASK, ~MASK]), AFFINE)
 LABELS = np.random.default_rng(1).integers(0, 4, (12, 15)).repeat(2, 0)
 
 CONTOURS = {
@@ -103,10 +104,10 @@ def test_errors_say_what_is_wanted(tmp_path):
     with pytest.raises(ValueError, match="FeatureCollection; found no features"):
         fastmed.read_geojson(tmp_path / "a.json")
     (tmp_path / "b.json").write_text('{"features": [{"geometry": {"type": "Point"}}]}')
-    with pytest.raises(ValueError, match="must all be Polygons or all LineStrings, found .*Point"):
+    with pytest.raises(ValueError, match=r"must all be Polygons or all LineStrings, found .*Point"):
         fastmed.read_geojson(tmp_path / "b.json")
     (tmp_path / "c.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(ValueError, match="missing .'contour', 'parent'"):
+    with pytest.raises(ValueError, match=r"missing .'contour', 'parent'"):
         fastmed.read_csv(tmp_path / "c.csv")
     kept = tmp_path / "kept.json"
     kept.write_text("old")

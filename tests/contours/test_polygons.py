@@ -27,7 +27,8 @@ def polygons(seed, count=60):
     return [(rng.normal(size=(rng.integers(1, 12), 2)) * 20 + 100).astype(np.float32) for _ in range(count)]
 
 
-CASES = [*[pytest.param(c, id=f"traced {i}") for i, c in enumerate(traced(0))], pytest.param(polygons(1), id="polygons")]
+CASES = [pytest.param(c, id=f"traced {i}") for i, c in enumerate(traced(0))]
+CASES.append(pytest.param(polygons(1), id="polygons"))
 every_case = pytest.mark.parametrize("contours", CASES)
 
 

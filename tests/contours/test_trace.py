@@ -258,7 +258,7 @@ def test_other_numbers_of_axes_are_refused(shape):
 def test_unknown_choices_are_refused(value):
     with pytest.raises(ValueError, match="mode must be one of 'external', 'list', 'ccomp', 'tree', found"):
         trace_contours(RING, value)
-    with pytest.raises(ValueError, match="method must be one of 'simple', 'none', found"):
+    with pytest.raises(ValueError, match="method must be one of 'simple', 'none', 'tc89_l1', 'tc89_kcos', found"):
         trace_contours(RING, "tree", value)
 
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: puts fastmed's functions in the place of skimage.measure's before scikit-image's tests are imported."""
+"""A pytest plugin: puts fastmed's functions in the place of skimage.measure's before its tests are imported."""
 
 import skimage.measure
 

@@ -1,5 +1,6 @@
 """Contours: mask -> borders, iso-lines and iso-surfaces as flat arrays; polygons and what is measured of them."""
 
+from ._dominant import dominant_points
 from ._files import read_csv, read_geojson, write_csv, write_geojson, write_ply, write_stl
 from ._fill import fill_contours
 from ._isolines import Isolines, find_contours
@@ -32,6 +33,7 @@ __all__ = [
     "contour_distances",
     "contours_to_volume",
     "convex_hulls",
+    "dominant_points",
     "fill_contours",
     "find_contours",
     "hu_moments",

@@ -88,6 +88,7 @@ def write_geojson(path: Any, contours: Any) -> None:
         and `label` as properties. Coordinates are pixels or mm, whatever the contours have.
     """
     if isinstance(contours, Isolines):
+        shapes: list[tuple[str, Any, dict[str, int]]]
         shapes = [("LineString", line[:, ::-1].tolist(), {}) for line in contours]
     else:
         all_ = as_contours(contours)

@@ -87,4 +87,5 @@ def _check_pixels(points: np.ndarray, offsets: np.ndarray, shape: tuple[int, ...
     following[offsets[1:] - 1] = offsets[:-1]
     dx, dy = abs(points[following].astype(np.int64) - points.astype(np.int64)).T
     if ((dx != dy) & (dx != 0) & (dy != 0)).any():
-        raise ValueError("contours must run along rows, columns and diagonals with the rule 'pixels'; 'centers' takes any")
+        raise ValueError("contours must run along rows, columns and diagonals with the rule 'pixels'; 'centers' takes "
+                         "any")

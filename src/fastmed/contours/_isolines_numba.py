@@ -81,7 +81,9 @@ def _part(before, after, level):
 
 def _joined(segments):
     """Lines as arrays, in the order of their first segment. Points with NaN meet nothing."""
-    lines, starts, ends = {}, {}, {}
+    lines: dict[int, deque] = {}
+    starts: dict[tuple, int] = {}
+    ends: dict[tuple, int] = {}
     for count, (r0, c0, r1, c1) in enumerate(segments.tolist()):
         begin, end = (r0, c0), (r1, c1)
         if begin == end:

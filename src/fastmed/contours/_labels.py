@@ -9,7 +9,7 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import UnsupportedDtypeError, as_array
 from .._engine.operation import Operation, kernel, operation
-from ._trace import ELEMENTS_PER_COST, METHODS, MODES, Contours, _check_shape, _choice
+from ._trace import DOMINANT, ELEMENTS_PER_COST, METHODS, MODES, Contours, _check_shape, _choice, thinned
 
 
 def _in_memory(op: Operation, arguments: dict[str, Any]) -> Contours:
@@ -47,7 +47,7 @@ def trace_labels(labels: Any, mode: str = "external", method: str = "simple") ->
         lies between them. It is not changed. A Dask array is computed first.
     mode : {'external', 'list', 'ccomp', 'tree'}, optional
         As for `trace_contours`.
-    method : {'simple', 'none'}, optional
+    method : {'simple', 'none', 'tc89_l1', 'tc89_kcos'}, optional
         As for `trace_contours`.
 
     Returns
@@ -70,11 +70,12 @@ def trace_labels(labels: Any, mode: str = "external", method: str = "simple") ->
     >>> contours.labels.tolist(), contours[1].tolist()
     ([1, 7], [[3, 0], [2, 1], [3, 1]])
     """
-    retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, METHODS, "method")
+    retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, {**METHODS, **DOMINANT}, "method")
     image = as_array(labels, "labels")
     _check_shape(image.shape, "labels", stacks=False)
     _check_dtype(image.dtype)
     image = _as_int32(image)
     budget = threads.budget(image.size // ELEMENTS_PER_COST)
-    points, offsets, hierarchy, owners = kernel("trace_labels", __name__)(image, retrieve, simple, budget)
-    return Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4), labels=owners)
+    run = kernel("trace_labels", __name__)
+    points, offsets, hierarchy, owners = run(image, retrieve, simple and method == "simple", budget)
+    return thinned(Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4), labels=owners), method)

@@ -2,8 +2,8 @@
 
 Thomas Lewiner's published tables (T. Lewiner, H. Lopes, A. W. Vieira, G. Tavares, "Efficient implementation of
 marching cubes' cases with topological guarantees", Journal of Graphics Tools 8(2), 2003, 1-15), in the numbers in which
-scikit-image 0.26 distributes them (BSD-3-Clause, see LICENSES/scikit-image.txt): all tables one after the other as int8,
-compressed, in base 85. CASESCLASSIC is Lorensen and Cline's. The order is that of `Table` in
+scikit-image 0.26 distributes them (BSD-3-Clause, see LICENSES/scikit-image.txt): all tables one after the other as
+int8, compressed, in base 85. CASESCLASSIC is Lorensen and Cline's. The order is that of `Table` in
 csrc/contours/marching_cubes.cpp.
 """
 

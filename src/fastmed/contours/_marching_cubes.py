@@ -203,7 +203,8 @@ def marching_cubes(
     )
     if not len(found[0]):
         raise NoSurfaceError(f"No surface found at the given iso value, {value}")
-    mesh = Mesh(*(part.reshape(-1, 3) for part in found[:3]), found[3])
+    verts, faces, normals = (part.reshape(-1, 3) for part in found[:3])
+    mesh = Mesh(verts, faces, normals, found[3])
     if not np.array_equal(spacing, (1, 1, 1)):
         mesh = replace(mesh, verts=mesh.verts * np.asarray(spacing, np.float64))
     return mesh if allow_degenerate else _without_degenerate(mesh)

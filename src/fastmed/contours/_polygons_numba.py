@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numba import njit
 
@@ -18,7 +20,7 @@ def simplify_contours(points, offsets, tolerance, closed, threads):
 
 def _gathered(offsets, pick, points):
     picked, ends = [np.zeros(0, np.int64)], [0]
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in itertools.pairwise(offsets):
         picked.append(begin + pick(points[begin:end]))
         ends.append(ends[-1] + len(picked[-1]))
     return np.concatenate(picked), np.array(ends, np.int64)

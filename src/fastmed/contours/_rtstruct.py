@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def contours_to_volume(contours: Contours, volume: Volume) -> Volume:
     inverse = np.linalg.inv(volume.affine)
     index = contours.points @ inverse[:3, :3].T + inverse[:3, 3]
     planes = np.zeros(len(contours), np.int32)
-    for i, (begin, end) in enumerate(zip(contours.offsets[:-1], contours.offsets[1:], strict=True)):
+    for i, (begin, end) in enumerate(itertools.pairwise(contours.offsets.tolist())):
         k = index[begin:end, 0]
         planes[i] = round(float(np.median(k)))
         if abs(k - planes[i]).max() > _OFF_SLICE:
@@ -181,12 +182,12 @@ def _item(**values: Any) -> Dataset:
 
 def _structure_set(headers: Sequence[Dataset]) -> Dataset:
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     first, now = headers[0], datetime.datetime.now()
     dataset = _item(
-        SOPClassUID=RT_STRUCTURE_SET, SOPInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(), Modality="RTSTRUCT",
-        SeriesNumber=None, Manufacturer="", OperatorsName="", FrameOfReferenceUID=first.FrameOfReferenceUID,
+        SOPClassUID=RT_STRUCTURE_SET, SOPInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(),
+        Modality="RTSTRUCT", SeriesNumber=None, Manufacturer="", OperatorsName="", FrameOfReferenceUID=first.FrameOfReferenceUID,
         PositionReferenceIndicator="", StructureSetLabel="fastmed", StructureSetDate=f"{now:%Y%m%d}",
         StructureSetTime=f"{now:%H%M%S}", ApprovalStatus="UNAPPROVED",
     )  # fmt: skip
@@ -197,7 +198,7 @@ def _structure_set(headers: Sequence[Dataset]) -> Dataset:
             setattr(dataset, keyword, "")
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = RT_STRUCTURE_SET
+    dataset.file_meta.MediaStorageSOPClassUID = UID(RT_STRUCTURE_SET)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     series = _item(SeriesInstanceUID=first.SeriesInstanceUID, ContourImageSequence=[_reference(h) for h in headers])
     study = _item(

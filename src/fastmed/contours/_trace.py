@@ -23,6 +23,9 @@ MODES = {"external": 0, "list": 1, "ccomp": 2, "tree": 3}
 #: Which points of a border are kept: whether straight runs become their two ends.
 METHODS = {"simple": True, "none": False}
 
+#: Which points of a border are its corners: whether by the largest cosine (Teh and Chin).
+DOMINANT = {"tc89_l1": False, "tc89_kcos": True}
+
 # Only packing to bits is shared over threads; 8 elements cost one operation (0.2 ms for 2048^2).
 ELEMENTS_PER_COST = 8
 
@@ -148,7 +151,7 @@ def _in_memory(op: Operation, arguments: dict[str, Any]) -> Contours:
     as_array(np.empty((0,) * mask.ndim, mask.dtype), "mask")
     _check_shape(mask.shape)
     _choice(arguments["mode"], MODES, "mode")
-    _choice(arguments["method"], METHODS, "method")
+    _choice(arguments["method"], {**METHODS, **DOMINANT}, "method")
     whole = mask.map_blocks(_as_bool, dtype=bool).compute()
     return op.function(**{**arguments, "mask": whole})
 
@@ -163,22 +166,22 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     Parameters
     ----------
     mask : array_like, shape (rows, columns) or (slices, rows, columns)
-        Of a stack, the borders of every slice, slice after slice. bool, integers or floats; every value but 0 is foreground, infinities too. Foreground is connected
-        over edges and corners (8 neighbours), background over edges (4). What lies outside is background. It
-        is not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
+        Of a stack, the borders of every slice, slice after slice. bool, integers or floats; every value but 0 is
+        foreground, infinities too. Foreground is connected over edges and corners (8 neighbours), background over
+        edges (4). What lies outside is background. It is not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
     mode : {'external', 'list', 'ccomp', 'tree'}, optional
         'external': only outlines that lie in no hole. 'list': all borders, without hierarchy. 'ccomp':
         outlines, and as their children their holes. 'tree': outlines, their holes, outlines in these holes...
-    method : {'simple', 'none'}, optional
+    method : {'simple', 'none', 'tc89_l1', 'tc89_kcos'}, optional
         'simple' keeps only the ends of each straight run along a row, a column or a diagonal; 'none' keeps
-        all points.
+        all points; the others keep dominant points, see `dominant_points`.
 
     Returns
     -------
     Contours
         Flat arrays: `points` in pixels (int32, OpenCV's (x, y), which is (column, row); `Contours.rowcol` has
-        (row, column)), `offsets` and `hierarchy`; of a stack also `slices`; of a `Volume` `points` are in mm. Points are foreground pixels: the outermost ones of an
-        outline, those around a hole. Outlines run counter-clockwise as seen on a screen (y down), holes
+        (row, column)), `offsets` and `hierarchy`; of a stack also `slices`; of a `Volume` `points` are in mm.
+        Points are foreground pixels: the outermost ones of an outline, those around a hole. Outlines run counter-clockwise as seen on a screen (y down), holes
         clockwise. A mask without foreground, or with an axis of size 0, gives no borders.
 
     Raises
@@ -206,8 +209,19 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     """
     image = as_array(mask, "mask")
     _check_shape(image.shape)
-    retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, METHODS, "method")
+    retrieve, simple = _choice(mode, MODES, "mode"), _choice(method, {**METHODS, **DOMINANT}, "method")
     image = native(_foreground(image))
     budget = threads.budget(image.size // ELEMENTS_PER_COST)
-    points, offsets, hierarchy, slices = kernel("trace_contours", __name__)(image, retrieve, simple, budget)
-    return Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4), slices)
+    run = kernel("trace_contours", __name__)
+    points, offsets, hierarchy, slices = run(image, retrieve, simple and method == "simple", budget)
+    contours = Contours(points.reshape(-1, 2), offsets, hierarchy.reshape(-1, 4), slices)
+    return thinned(contours, method)
+
+
+def thinned(contours: Contours, method: str) -> Contours:
+    """The dominant points of contours with all points, where `method` asks for them."""
+    if method not in DOMINANT:
+        return contours
+    from ._dominant import dominant_points
+
+    return dominant_points(contours, method)

@@ -29,14 +29,16 @@ def _traced(mask, mode, simple):
 
 def joined(parts, groups):
     """The borders of many masks, one mask after the other."""
-    points, offsets, links, owners, at = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], [np.zeros(0, np.int32)], [], 0
+    points, links = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    offsets, at = [np.zeros(1, np.int64)], 0
+    owners: list[int] = []
     for (own, ends, hierarchy), group in zip(parts, groups, strict=True):
         points.append(own)
         links.append(np.where(hierarchy < 0, -1, hierarchy + len(owners)).astype(np.int32))
         offsets.append(at + ends[1:])
         at += ends[-1]
         owners += [group] * (len(ends) - 1)
-    return *map(np.concatenate, (points, offsets, links)), np.array(owners, np.int32)
+    return np.concatenate(points), np.concatenate(offsets), np.concatenate(links), np.array(owners, np.int32)
 
 
 @njit(nogil=True, cache=True)
