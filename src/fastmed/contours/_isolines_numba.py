@@ -92,6 +92,7 @@ def _joined(segments):
         if after is None and before is None:
             kept, line = count, deque([begin, end])
         elif after is None:
+            assert before is not None
             kept, line = before, lines[before]
             line.append(end)
         elif before is None:

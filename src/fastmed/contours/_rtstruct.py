@@ -187,8 +187,8 @@ def _structure_set(headers: Sequence[Dataset]) -> Dataset:
     first, now = headers[0], datetime.datetime.now()
     dataset = _item(
         SOPClassUID=RT_STRUCTURE_SET, SOPInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(),
-        Modality="RTSTRUCT", SeriesNumber=None, Manufacturer="", OperatorsName="", FrameOfReferenceUID=first.FrameOfReferenceUID,
-        PositionReferenceIndicator="", StructureSetLabel="fastmed", StructureSetDate=f"{now:%Y%m%d}",
+        Modality="RTSTRUCT", SeriesNumber=None, Manufacturer="", OperatorsName="",
+        FrameOfReferenceUID=first.FrameOfReferenceUID, PositionReferenceIndicator="", StructureSetLabel="fastmed", StructureSetDate=f"{now:%Y%m%d}",
         StructureSetTime=f"{now:%H%M%S}", ApprovalStatus="UNAPPROVED",
     )  # fmt: skip
     for keyword in _SHARED:

@@ -168,7 +168,8 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     mask : array_like, shape (rows, columns) or (slices, rows, columns)
         Of a stack, the borders of every slice, slice after slice. bool, integers or floats; every value but 0 is
         foreground, infinities too. Foreground is connected over edges and corners (8 neighbours), background over
-        edges (4). What lies outside is background. It is not changed. A Dask array is reduced to bool chunk by chunk and traced in memory.
+        edges (4). What lies outside is background. It is not changed. A Dask array is
+        reduced to bool chunk by chunk and traced in memory.
     mode : {'external', 'list', 'ccomp', 'tree'}, optional
         'external': only outlines that lie in no hole. 'list': all borders, without hierarchy. 'ccomp':
         outlines, and as their children their holes. 'tree': outlines, their holes, outlines in these holes...
@@ -181,8 +182,8 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
     Contours
         Flat arrays: `points` in pixels (int32, OpenCV's (x, y), which is (column, row); `Contours.rowcol` has
         (row, column)), `offsets` and `hierarchy`; of a stack also `slices`; of a `Volume` `points` are in mm.
-        Points are foreground pixels: the outermost ones of an outline, those around a hole. Outlines run counter-clockwise as seen on a screen (y down), holes
-        clockwise. A mask without foreground, or with an axis of size 0, gives no borders.
+        Points are foreground pixels: the outermost ones of an outline, those around a hole. Outlines run
+        counter-clockwise as seen on a screen (y down), holes clockwise. A mask without foreground, or with an axis of size 0, gives no borders.
 
     Raises
     ------
