@@ -188,7 +188,8 @@ def _structure_set(headers: Sequence[Dataset]) -> Dataset:
     dataset = _item(
         SOPClassUID=RT_STRUCTURE_SET, SOPInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(),
         Modality="RTSTRUCT", SeriesNumber=None, Manufacturer="", OperatorsName="",
-        FrameOfReferenceUID=first.FrameOfReferenceUID, PositionReferenceIndicator="", StructureSetLabel="fastmed", StructureSetDate=f"{now:%Y%m%d}",
+        FrameOfReferenceUID=first.FrameOfReferenceUID, PositionReferenceIndicator="",
+        StructureSetLabel="fastmed", StructureSetDate=f"{now:%Y%m%d}",
         StructureSetTime=f"{now:%H%M%S}", ApprovalStatus="UNAPPROVED",
     )  # fmt: skip
     for keyword in _SHARED:

@@ -183,7 +183,8 @@ def trace_contours(mask: Any, mode: str = "external", method: str = "simple") ->
         Flat arrays: `points` in pixels (int32, OpenCV's (x, y), which is (column, row); `Contours.rowcol` has
         (row, column)), `offsets` and `hierarchy`; of a stack also `slices`; of a `Volume` `points` are in mm.
         Points are foreground pixels: the outermost ones of an outline, those around a hole. Outlines run
-        counter-clockwise as seen on a screen (y down), holes clockwise. A mask without foreground, or with an axis of size 0, gives no borders.
+        counter-clockwise as seen on a screen (y down), holes clockwise. A mask without foreground, or with an axis of
+        size 0, gives no borders.
 
     Raises
     ------
