@@ -32,7 +32,7 @@ def marching_cubes(volume, mask, tables, begins, level, step, classic, descent, 
     shown = mask if mask.size else np.ones(volume.shape, np.bool_)
     begin = np.array(begins)
     verts, gradients, values, faces = _march(volume, shown, tables, begin, level, step, classic)
-    lengths = np.sqrt((gradients.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    lengths = (gradients.astype(np.float64) ** 2).sum(axis=1, keepdims=True) ** 0.5
     with np.errstate(invalid="ignore", divide="ignore"):
         normals = (gradients * np.where(lengths > 0, 1 / lengths, lengths)).astype(np.float32)
     faces = faces[:, ::-1] if descent else faces
