@@ -461,20 +461,9 @@ class Whole {
         for (int64_t i = begin; i < end; ++i) {
             float* n = normals.data() + 3 * i;
             const double x = n[2], y = n[1], z = n[0];
-            const double length = x * x + y * y + z * z;
-            if (!(length > 0)) {
-                for (int d = 0; d < 3; ++d) n[d] = static_cast<float>(n[d] * length);
-                continue;
-            }
-            // scikit-image takes the power 0.5, which now and then is not the root's last bit, and slow. It matters only
-            // where a result lies that near to the middle between two floats.
-            double scale = 1.0 / std::sqrt(length);
-            for (int d = 0; d < 3; ++d)
-                if (float(n[d] * (scale * (1 - 4 * TINY))) != float(n[d] * (scale * (1 + 4 * TINY)))) {
-                    scale = 1.0 / std::pow(length, 0.5);
-                    break;
-                }
-            for (int d = 0; d < 3; ++d) n[d] = static_cast<float>(n[d] * scale);
+            double length = x * x + y * y + z * z;
+            if (length > 0) length = 1.0 / std::sqrt(length);
+            for (int d = 0; d < 3; ++d) n[d] = static_cast<float>(n[d] * length);
         }
     }
 

@@ -1,10 +1,9 @@
 """Contours: mask -> borders, iso-lines and iso-surfaces as flat arrays; polygons and what is measured of them."""
 
 from ._dominant import dominant_points
-from ._files import read_csv, read_geojson, write_csv, write_geojson, write_ply, write_stl
+from ._exchange import read_csv, read_geojson, write_csv, write_geojson, write_ply, write_stl
 from ._fill import fill_contours
 from ._isolines import Isolines, find_contours
-from ._labels import trace_labels
 from ._marching_cubes import Mesh, marching_cubes
 from ._polygons import (
     arc_lengths,
@@ -21,6 +20,7 @@ from ._polygons import (
 )
 from ._rtstruct import contours_to_volume, read_rtstruct, write_rtstruct
 from ._trace import Contours, trace_contours
+from ._trace_labels import trace_labels
 
 __all__ = [
     "Contours",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GeometryError, UnsupportedImageError
-from ._files import as_contours, write_whole
+from ._exchange import as_contours, write_whole
 from ._fill import fill_contours
 from ._trace import Contours
 

@@ -1,4 +1,4 @@
-"""The twin of csrc/contours/labels.cpp: label after label, each as a mask of its own."""
+"""The twin of csrc/contours/trace_labels.cpp: label after label, each as a mask of its own."""
 
 from __future__ import annotations
 
