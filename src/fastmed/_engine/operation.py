@@ -115,7 +115,7 @@ def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str,
         return op.function(*args, **kwargs)
     arguments = {**op.arguments(args, kwargs), op.image: array}
     place = op.placed(volume, arguments) if volume is not None and op.placed else None
-    if volume is not None and place is None:
+    if volume is not None:
         from . import keywords
 
         arguments = keywords.of_volume(volume, arguments)
