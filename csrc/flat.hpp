@@ -33,6 +33,7 @@ template <class T> class Flat {
         return data_ + size_;
     }
     void end_at(const T* end) { size_ = static_cast<size_t>(end - data_); }
+    void clear() { size_ = 0; }
     void push_back(T value) {
         *room(1) = value;
         ++size_;
@@ -56,7 +57,17 @@ template <class T> class Flat {
     size_t size_ = 0, capacity_ = 0;
 };
 
-// Polylines: points (x, y, x, y...), where each polyline starts and the last ends, and four links for each.
-using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>>;
+// Polylines: points (x, y, x, y...), where each polyline starts and the last ends, four links for each, and the group
+// that each belongs to (a slice, a label; empty where there is one group).
+using Polylines = std::tuple<Flat<int32_t>, Flat<int64_t>, Flat<int32_t>, Flat<int32_t>>;
+
+// The same without links, in real numbers.
+using Lines = std::tuple<Flat<double>, Flat<int64_t>>;
+
+// Points picked from polylines: their numbers, and where each polyline starts and the last ends.
+using Picked = std::tuple<Flat<int64_t>, Flat<int64_t>>;
+
+// A surface of triangles: vertices, the three vertices of each face, normals, values.
+using Surface = std::tuple<Flat<float>, Flat<int32_t>, Flat<float>, Flat<float>>;
 
 }  // namespace fastmed

@@ -27,6 +27,7 @@ ORDER = [
     {"learn"},
     {"jobs"},
     {"report"},
+    {"plot"},
     {"ndimage", "cv2", "accelerate", "cli", "demo", "__main__"},
 ]
 RANK = {stage: rank for rank, group in enumerate(ORDER) for stage in group}
@@ -111,9 +112,26 @@ def test_one_stem_per_operation(name, pattern):
     assert (ROOT / pattern.format(stage=stage, stem=stem)).is_file()
 
 
+def kernel_stems():
+    """Stems of operations with a kernel, and of functions with one that take no array first (polygons)."""
+    stems = {stem_of(name) for name in OPERATIONS if has_kernel(name)}
+    for stage in ("filters", "edges", "contours"):
+        for name in importlib.import_module(f"fastmed.{stage}").__all__:
+            module = getattr(fastmed, name).__module__.split(".")
+            if module[1] == stage and ", __name__" in (PACKAGE / stage / f"{module[-1]}.py").read_text():
+                stems.add((stage, module[-1].removeprefix("_")))
+    return stems
+
+
+@pytest.mark.parametrize("stage, stem", sorted(kernel_stems()))
+def test_every_kernel_is_tested_and_timed(stage, stem):
+    assert (ROOT / f"tests/{stage}/test_{stem}.py").is_file()
+    assert (ROOT / f"benchmarks/{stage}/bench_{stem}.py").is_file()
+
+
 @pytest.mark.parametrize("folder, glob", [("csrc", "*/*.cpp"), ("src/fastmed", "*/_*_numba.py")])
 def test_no_file_without_an_operation(folder, glob):
-    stems = {stem_of(name) for name in OPERATIONS if has_kernel(name)}
+    stems = kernel_stems()
     found = {(p.parent.name, p.stem.removeprefix("_").removesuffix("_numba")) for p in (ROOT / folder).glob(glob)}
     assert {f for f in found if f[0] != "_engine"} == stems
 

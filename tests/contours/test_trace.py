@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import fastmed
 from fastmed._engine import isa
 from fastmed.contours import Contours, trace_contours
 from fastmed.contours._trace import METHODS, MODES
@@ -87,7 +88,7 @@ def test_twin_equals_kernel(mask, mode, method):
     kernel = trace_contours(mask, mode, method)
     with isa.using("numba"):
         twin = trace_contours(mask, mode, method)
-    for name in ("points", "offsets", "hierarchy"):
+    for name in ("points", "offsets", "hierarchy", "slices"):
         np.testing.assert_array_equal(getattr(kernel, name), getattr(twin, name), strict=True)
 
 
@@ -211,15 +212,45 @@ def test_dask_equals_numpy():
     mask[80, 70] = np.nan
     with pytest.raises(ValueError, match="mask has 1 NaN"):
         trace_contours(da.from_array(mask, chunks=20))
-    with pytest.raises(ValueError, match="found 3"):
-        trace_contours(da.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match="found 4"):
+        trace_contours(da.zeros((1, 2, 3, 4)))
     with pytest.raises(ValueError, match="mode must be one of"):
         trace_contours(da.zeros((3, 4)), "none")
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (2, 3, 4), (1, 2, 3, 4)])
-def test_other_than_two_axes_is_refused(shape):
-    with pytest.raises(ValueError, match=rf"mask must have 2 axes \(row, column\), found {len(shape)}, of"):
+@every_way
+@pytest.mark.parametrize(("backend", "level"), BACKENDS)
+def test_a_stack_is_traced_slice_by_slice(backend, level, mode, method):
+    stack = np.random.default_rng(4).random((7, 30, 40)) < np.linspace(0, 0.9, 7)[:, None, None]
+    with isa.using(backend, level):
+        found = trace_contours(stack, mode, method)
+        first = 0
+        for z, part in enumerate(stack):
+            wanted = trace_contours(part, mode, method)
+            n = len(wanted)
+            assert found.slices[first : first + n].tolist() == [z] * n
+            for i in range(n):
+                np.testing.assert_array_equal(found[first + i], wanted[i])
+            links = np.where(wanted.hierarchy < 0, -1, wanted.hierarchy + first)
+            np.testing.assert_array_equal(found.hierarchy[first : first + n], links)
+            first += n
+        assert len(found) == first
+        assert len(trace_contours(np.zeros((0, 3, 4)))) == 0
+
+
+def test_a_volume_gives_patient_mm():
+    mask = np.zeros((3, 10, 12), bool)
+    mask[1, 2:5, 3:7] = True
+    affine = np.array([[0, 0.1, 0.5, -10], [0, 0.8, 0, -20], [2.5, 0, 0, 30], [0, 0, 0, 1.0]])
+    found = trace_contours(fastmed.Volume(mask, affine))
+    assert found.slices.tolist() == [1]
+    wanted = [(affine @ [1, y, x, 1])[:3] for x, y in trace_contours(mask[1])[0]]
+    np.testing.assert_allclose(found[0], wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (1, 2, 3, 4)])
+def test_other_numbers_of_axes_are_refused(shape):
+    with pytest.raises(ValueError, match=rf"mask must have 2 axes \(row, column\), or 3 .*, found {len(shape)}, of"):
         trace_contours(np.zeros(shape, bool))
 
 
@@ -227,7 +258,7 @@ def test_other_than_two_axes_is_refused(shape):
 def test_unknown_choices_are_refused(value):
     with pytest.raises(ValueError, match="mode must be one of 'external', 'list', 'ccomp', 'tree', found"):
         trace_contours(RING, value)
-    with pytest.raises(ValueError, match="method must be one of 'simple', 'none', found"):
+    with pytest.raises(ValueError, match="method must be one of 'simple', 'none', 'tc89_l1', 'tc89_kcos', found"):
         trace_contours(RING, "tree", value)
 
 

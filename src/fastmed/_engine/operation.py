@@ -47,6 +47,11 @@ class Operation:
         ``chunked(operation, arguments)``, for operations that are not a plain map over chunks with a halo.
     ndim : int or None
         The number of axes that it takes; None: any.
+    stacks : bool
+        Whether it also takes `ndim` + 1 axes: a stack of images.
+    placed : callable or None
+        ``placed(volume, arguments)`` -> what puts the result of a volume's array into the patient, for results that
+        are points. It is called first, so that it can refuse.
     """
 
     name: str
@@ -54,6 +59,8 @@ class Operation:
     halo: Callable[..., tuple[tuple[int, int], ...]] | None
     chunked: Callable[..., Any] | None
     ndim: int | None = None
+    stacks: bool = False
+    placed: Callable[..., Callable[[Any], Any]] | None = None
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
@@ -80,11 +87,13 @@ def operation(
     halo: Callable[..., tuple[tuple[int, int], ...]] | None = None,
     chunked: Callable[..., Any] | None = None,
     ndim: int | None = None,
+    stacks: bool = False,
+    placed: Callable[..., Callable[[Any], Any]] | None = None,
 ) -> Callable[[F], F]:
     """Note a function in :data:`OPERATIONS`; let it take Dask arrays and volumes. Its signature stays."""
 
     def note(function: F) -> F:
-        op = Operation(function.__name__, function, halo, chunked, ndim)
+        op = Operation(function.__name__, function, halo, chunked, ndim, stacks, placed)
         OPERATIONS[op.name] = op
 
         @functools.wraps(function)
@@ -105,6 +114,7 @@ def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str,
     if volume is None and not is_dask(array):
         return op.function(*args, **kwargs)
     arguments = {**op.arguments(args, kwargs), op.image: array}
+    place = op.placed(volume, arguments) if volume is not None and op.placed else None
     if volume is not None:
         from . import keywords
 
@@ -115,6 +125,8 @@ def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str,
         result = chunks.apply(op, arguments)
     else:
         result = op.function(**arguments)
+    if place is not None:
+        return place(result)
     if volume is not None and getattr(result, "shape", None) == array.shape:
         return volume.with_array(result)
     return result

@@ -13,12 +13,32 @@ DY = np.array([0, -1, -1, -1, 0, 1, 1, 1])
 
 
 def trace_contours(mask, mode, simple, threads):
-    """Points, offsets and hierarchy of the borders, flat, in OpenCV's order."""
+    """Points, offsets and hierarchy of the borders, flat, in OpenCV's order; of a stack, the slice of each border."""
+    if mask.ndim == 3:
+        return joined([_traced(part, mode, simple) for part in mask], range(len(mask)))
+    return *_traced(mask, mode, simple), np.zeros(0, np.int32)
+
+
+def _traced(mask, mode, simple):
     image = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.int32)
     image[1:-1, 1:-1] = mask != 0
     points, offsets, parents = _scan(image, mode, simple)
     found, hierarchy = _order(parents)
     return _reordered(points, offsets, found), _new_offsets(offsets, found), hierarchy.ravel()
+
+
+def joined(parts, groups):
+    """The borders of many masks, one mask after the other."""
+    points, links = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    offsets, at = [np.zeros(1, np.int64)], 0
+    owners: list[int] = []
+    for (own, ends, hierarchy), group in zip(parts, groups, strict=True):
+        points.append(own)
+        links.append(np.where(hierarchy < 0, -1, hierarchy + len(owners)).astype(np.int32))
+        offsets.append(at + ends[1:])
+        at += ends[-1]
+        owners += [group] * (len(ends) - 1)
+    return np.concatenate(points), np.concatenate(offsets), np.concatenate(links), np.array(owners, np.int32)
 
 
 @njit(nogil=True, cache=True)
