@@ -28,8 +28,8 @@ class Volume:
     ----------
     array : array
         NumPy or Dask array, axes (z, y, x): slice, row, column. Other axes are named in ``meta['axes']``:
-        'tyx' and 'tyxc' for image sequences and colour, which have no slice axis (their affine's first column
-        is then one unit along the image normal).
+        'tzyx' for series of volumes, 'tyx' and 'tyxc' for image sequences and colour, which have no slice axis
+        (their affine's first column is then one unit along the image normal).
     affine : (4, 4) array_like of float
         Takes the homogeneous array index (k, j, i) = (z, y, x) to the patient position (x, y, z) in mm, in
         DICOM's axes: x to the patient's left, y to the back, z to the head (LPS). A shear (gantry tilt) is
@@ -40,6 +40,9 @@ class Volume:
         Of the values: 'HU', 'BQML'...; empty where unknown.
     meta : dict, optional
         Facts about the acquisition; never anything that identifies a patient.
+    padding : array of bool, optional
+        Of the same shape: True where the voxel stands for no data (outside the field of view). What works on
+        values leaves these voxels out.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Volume:
     modality: str = field(default="", kw_only=True)
     units: str = field(default="", kw_only=True)
     meta: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    padding: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         array = self.array if is_dask(self.array) else np.asarray(self.array)
@@ -76,6 +80,8 @@ class Volume:
             raise ValueError("affine must be finite and have the last row (0, 0, 0, 1)")
         if np.linalg.matrix_rank(affine[:3, :3]) < 3:
             raise ValueError("affine must be invertible: two of its axes are parallel or have no length")
+        if self.padding is not None and tuple(np.shape(self.padding)) != tuple(array.shape):
+            raise ValueError(f"padding must have the array's shape {array.shape}, found {np.shape(self.padding)}")
         affine.flags.writeable = False
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "affine", affine)
@@ -94,6 +100,11 @@ class Volume:
     def ndim(self) -> int:
         """Number of axes of the array."""
         return self.array.ndim
+
+    @property
+    def axes(self) -> str:
+        """Names of the array's axes: 'zyx', 'tzyx', 'tyx' or 'tyxc' (t: time, echo... as ``meta['split_by']`` says)."""
+        return str(self.meta.get("axes", {3: "zyx", 4: "tzyx", 5: "tzyxc"}[self.ndim]))
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -121,7 +132,9 @@ class Volume:
         """
         if tuple(np.shape(array)) != self.shape:
             raise ValueError(f"array must keep the shape {self.shape}, found {tuple(np.shape(array))}")
-        return Volume(array, self.affine, modality=self.modality, units=self.units, meta=dict(self.meta))
+        return Volume(
+            array, self.affine, modality=self.modality, units=self.units, meta=dict(self.meta), padding=self.padding
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(self.array)
