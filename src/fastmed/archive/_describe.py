@@ -23,7 +23,7 @@ from ._limits import DEFAULT, Limits
 from ._model import SPLITTERS, Image, Slice, Vector, short_hash
 from ._parse import PIXELS, RAW_SYNTAXES, header_only, pixel_element
 from ._source import guarded, open_source
-from ._values import TAGS, element, number, numbers, sound_number, spacing, text, vector, whole
+from ._values import TAGS, element, label, number, numbers, sound_number, spacing, text, vector, whole
 
 _RLE = "1.2.840.10008.1.2.5"  # two bytes stand for 128 at most
 _RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
@@ -314,7 +314,7 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
         abs(between) if between and math.isfinite(between) else None,
         1.0 if slope is None else slope,
         0.0 if intercept is None else intercept,
-        tuple(text(where(name), name) for name in SPLITTERS),
+        tuple(label(where(name), name) for name in SPLITTERS),
     )
 
 

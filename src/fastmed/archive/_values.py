@@ -44,6 +44,17 @@ def text(dataset: Dataset, name: str) -> str:
     return "" if value is None else str(value).strip("\0 ")
 
 
+#: Splitters that are binary numbers in the file.
+_BINARY_LABELS = {name for name in SPLITTERS if pydicom.datadict.dictionary_VR(name) in _BINARY}
+
+
+def label(dataset: Dataset, name: str) -> str:
+    """A value as text that two files with the same value share; binary numbers in decimals."""
+    if name in _BINARY_LABELS:
+        return "\\".join(f"{value:.12g}" for value in numbers(dataset, name) or ())
+    return text(dataset, name)
+
+
 def numbers(dataset: Dataset, name: str) -> Vector | None:
     """Decimal or binary numbers; None where absent or no numbers."""
     raw: Any = dataset.get_item(TAGS[name])
