@@ -465,7 +465,7 @@ def three_missing(t):
 
 @kind
 def duplicate_with_other_pixels(t):
-    t.datasets.append(Truth(ramp(seed=1), t.orientation, uid=t.uid).datasets[4])
+    t.datasets.append(Truth(ramp(seed=1), t.orientation, uid=t.uid, syntax=t.syntax).datasets[4])
     each(t, InstanceNumber=1)
     return errors.RepeatedPositions
 
@@ -482,7 +482,7 @@ def same_object_with_other_pixels(t):
 
 @kind
 def phases_without_a_label(t):
-    other = Truth(ramp(seed=1), t.orientation, uid=t.uid).datasets
+    other = Truth(ramp(seed=1), t.orientation, uid=t.uid, syntax=t.syntax).datasets
     for k, (a, b) in enumerate(zip(t.datasets, other, strict=True)):
         a.InstanceNumber, b.InstanceNumber = 2 * k, 2 * k + 1
     t.datasets += other
@@ -550,7 +550,7 @@ def other_frame_of_reference(t):
 
 @kind
 def two_series(t):
-    t.datasets += Truth(ramp(seed=1), t.orientation, uid=new_uid()).datasets
+    t.datasets += Truth(ramp(seed=1), t.orientation, uid=new_uid(), syntax=t.syntax).datasets
     return errors.SeriesError
 
 
