@@ -21,12 +21,14 @@ _LENGTHS = (0, 1, 7, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0xF
 _TAGS = (0x00280010, 0x00280011, 0x00280008, 0x00280002, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280004,
          0x00020010, 0x00200032, 0x00200037, 0x00280030, 0x00281053, 0x7FE00010, 0x0020000E, 0x00080016)  # fmt: skip
 
+_NAMES = ((0x10, 0x10, b"PN"), (0x10, 0x20, b"LO"), (0x20, 0x0D, b"UI"), (0x20, 0x0E, b"UI"), (8, 0x18, b"UI"))
+
 
 def seeds(most: int = 150_000) -> dict[str, bytes]:
     """The DICOM files in pydicom's wheel, without large ones."""
     folder = Path(pydicom.data.__file__).parent
-    files = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.suffix in (".dcm", "") and f.stat().st_size < most)
-    return {f.name: f.read_bytes() for f in files}
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and f.suffix in (".dcm", "")]
+    return {f.name: f.read_bytes() for f in files if f.stat().st_size < most}
 
 
 def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -89,7 +91,8 @@ def _value(data: bytearray, dice: random.Random) -> None:
     tag = dice.choice(_TAGS)
     at = data.find(struct.pack("<HH", tag >> 16, tag & 0xFFFF))
     if at >= 0:
-        data[at + 8 : at + 10] = struct.pack("<H", dice.choice((0, 1, 2, 3, 8, 13, 16, 0x7FFF, 0xFFFF, dice.randrange(65536))))
+        value = dice.choice((0, 1, 2, 3, 8, 13, 16, 0x7FFF, 0xFFFF, dice.randrange(65536)))
+        data[at + 8 : at + 10] = struct.pack("<H", value)
 
 
 def _nest(data: bytearray, dice: random.Random) -> None:
@@ -124,7 +127,7 @@ def judge(file: Path, data: bytes) -> str:
 def _identifiers(data: bytes) -> list[str]:
     """Values of the elements that name a patient or an object, as they stand in the bytes."""
     found = []
-    for group, element, vr in ((0x10, 0x10, b"PN"), (0x10, 0x20, b"LO"), (0x20, 0x0D, b"UI"), (0x20, 0x0E, b"UI"), (8, 0x18, b"UI")):
+    for group, element, vr in _NAMES:
         at = data.find(struct.pack("<HH", group, element) + vr)
         if at >= 0:
             length = int.from_bytes(data[at + 6 : at + 8], "little")

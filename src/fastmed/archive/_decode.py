@@ -132,6 +132,8 @@ def fill(
             source = raw_source(file, image.syntax, limits)
             for one, target, mark in zip(slices, targets, marks, strict=True):
                 _fill_raw(source, one, target, mark)
+        elif image.allocated == 1 and image.samples == 1 and not image.encapsulated and not image.lut:
+            _fill_bits(raw_source(file, image.syntax, limits), slices, targets)
         elif plain and image.syntax == _RLE and image.kind != "f":
             _fill_rle(file, image, slices, targets, marks)
         else:
@@ -224,6 +226,21 @@ def _identical(one: Slice, dtype: np.dtype) -> bool:
         (one.slope, one.intercept) == (1, 0) and image.stored == image.allocated
         and (dtype.kind == image.kind or (dtype.kind, image.kind) == ("u", "u"))
     )  # fmt: skip
+
+
+def _fill_bits(source: BinaryIO, slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+    """Pixels of one bit, the first in the lowest; a frame starts where the one before it ends, inside a byte."""
+    image = slices[0].image
+    if image.big_endian:
+        raise UnsupportedEncoding("pixels of one bit in a big-endian file")
+    count = image.rows * image.columns
+    for one, target in zip(slices, targets, strict=True):
+        first = one.frame * count
+        raw = np.empty((first + count + 7) // 8 - first // 8, np.uint8)
+        source.seek(image.offset + first // 8)
+        _read_exactly(source, raw)
+        bits = np.unpackbits(raw, bitorder="little")[first % 8 : first % 8 + count].reshape(target.shape)
+        target[...] = bits if (one.slope, one.intercept) == (1, 0) else bits * one.slope + one.intercept
 
 
 def _mark(one: Slice, raw: np.ndarray, mark: np.ndarray, size: int) -> None:

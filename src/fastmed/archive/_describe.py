@@ -58,6 +58,47 @@ def read_header(path: str, limits: Limits = DEFAULT) -> Found:
     return found
 
 
+def describe_object(path: str, limits: Limits, wanted: set[str]) -> tuple[Image, list[Slice], Dataset]:
+    """Of an object that is no image of its own: what decodes its frames, and all elements before them.
+
+    Raises
+    ------
+    UnsupportedImageError
+        If its SOP class is not in `wanted`.
+    NoDicomError, DecodeError
+        See `read_header`.
+    """
+    with open_source(path, limits) as file, guarded():
+        source, syntax, dataset = header_only(file, limits, every=True)
+        sop_class = text(dataset, "SOPClassUID")
+        if sop_class not in wanted:
+            kinds = " or ".join(sorted(UID(uid).name for uid in wanted))
+            raise UnsupportedImageError(f"wanted is {kinds}, found {_class_name(sop_class)}")
+        pixels = pixel_element(source, syntax)
+        if not pixels[2]:
+            raise DecodeError("the object has no pixel data")
+        image = _image(path, source, syntax, dataset, _series_hash(dataset, source), pixels)
+        _check_sizes(image, limits)
+        if image.fault is not None:
+            raise image.fault
+        return image, _slices(image, dataset), dataset
+
+
+def read_dataset(path: str, limits: Limits, wanted: set[str]) -> Dataset:
+    """All elements of an object without pixels; raises as `describe_object`."""
+    with open_source(path, limits) as file, guarded():
+        size = file.seek(0, os.SEEK_END)
+        if size > limits.max_header_bytes:
+            raise LimitExceeded(f"an object of {size} bytes; at most {limits.max_header_bytes} are read")
+        file.seek(0)
+        _, _, dataset = header_only(file, limits, every=True)
+        sop_class = text(dataset, "SOPClassUID")
+        if sop_class not in wanted:
+            kinds = " or ".join(sorted(UID(uid).name for uid in wanted))
+            raise UnsupportedImageError(f"wanted is {kinds}, found {_class_name(sop_class)}")
+        return dataset
+
+
 def _describe(found: Found, path: str, source: BinaryIO, syntax: str, dataset: Dataset, limits: Limits) -> None:
     sop_class = text(dataset, "SOPClassUID")
     found.series = _series_hash(dataset, source)
@@ -112,7 +153,7 @@ def _image(
         patient=short_hash(f"{patient}\0{text(dataset, 'IssuerOfPatientID')}" if patient else study),
         patient_from="patient" if patient else "study",
         instance=short_hash(text(dataset, "SOPInstanceUID")),
-        frame_of_reference=short_hash(text(dataset, "FrameOfReferenceUID")),
+        frame_of_reference=_hash_of(text(dataset, "FrameOfReferenceUID")),
         sop_class=sop_class,
         modality=_code(dataset, "Modality"),
         syntax=syntax,
@@ -140,6 +181,10 @@ def _image(
         fault=None,
     )
     return replace(image, fault=_pixel_fault(image))
+
+
+def _hash_of(uid: str) -> str:
+    return short_hash(uid) if uid else ""
 
 
 def _frames(dataset: Dataset) -> int:

@@ -55,13 +55,13 @@ def read_pixel_digest(image: Image, limits: Limits) -> str:
     return digest.hexdigest()
 
 
-def header_only(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Dataset]:
-    """The stream, standing at the pixel data; the transfer syntax; the elements of :data:`_TAGS`."""
+def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[BinaryIO, str, Dataset]:
+    """The stream, standing at the pixel data; the transfer syntax; the elements of `TAGS`, or `every` one."""
     head = file.read(4096)
     forced = head[128:132] != b"DICM"
     if forced and not _looks_like_dicom(head):
         raise NoDicomError("not DICOM")
-    tags: list[Any] = list(TAGS.values())
+    tags: Any = None if every else list(TAGS.values())
     if not forced and _syntax_of(head) == DEFLATED:
         source = inflated(file, head, limits)
         return source, DEFLATED, read_dataset(source, False, True, stop_when=_at_pixels, specific_tags=tags)

@@ -463,6 +463,7 @@ def _series(
         "n_slices": shape[0],
         "axes": axes,
         "geometry": geometry,
+        "frame_of_reference": image.frame_of_reference,
         "photometric": image.photometric,
         "transfer_syntax": image.syntax if image.known_syntax else "",
         **extra,

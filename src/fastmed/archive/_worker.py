@@ -84,7 +84,7 @@ def _register() -> None:
     if __package__:
         from . import _jpeg_lossless
     else:
-        import _jpeg_lossless  # type: ignore[import-not-found, no-redef]
+        import _jpeg_lossless  # type: ignore[no-redef]
     _jpeg_lossless.register()
 
 
