@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import zlib
 from typing import Any, BinaryIO
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
@@ -18,6 +20,11 @@ from ._limits import Limits
 from ._model import Image
 from ._source import open_source
 from ._values import TAGS
+
+try:
+    from . import _elements as native  # type: ignore[attr-defined]
+except ImportError:  # the extension is not built
+    native = None
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 RAW_SYNTAXES = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
@@ -55,8 +62,72 @@ def read_pixel_digest(image: Image, limits: Limits) -> str:
     return digest.hexdigest()
 
 
-def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[BinaryIO, str, Dataset]:
+#: The tags in ascending order and their types, as `_elements.pyx` wants them. A sequence means: a case for pydicom.
+_ORDERED = sorted(TAGS.items(), key=lambda entry: entry[1])
+_SORTED = np.array([tag for _, tag in _ORDERED], np.uint32)
+_CHUNKS = (1 << 14, 1 << 18, 1 << 22)
+
+
+def _type_code(name: str) -> int:
+    vr = pydicom.datadict.dictionary_VR(name)
+    if vr == "SQ":
+        return 1
+    return int.from_bytes(vr.encode(), "little") if len(vr) == 2 else 0
+
+
+_TYPES = np.array([_type_code(name) for name, _ in _ORDERED], np.uint16)
+_VRS = {int(tag): (vr if len(vr := pydicom.datadict.dictionary_VR(name)) == 2 else "US") for name, tag in _ORDERED}
+
+
+class Raw:
+    """An element as the native reader finds it; what `_values` knows of a `pydicom.DataElement`."""
+
+    __slots__ = ("VR", "tag", "value")
+    is_little_endian = True
+
+    def __init__(self, tag: int, vr: str, value: bytes) -> None:
+        self.tag, self.VR, self.value = tag, vr, value
+
+
+class Elements:
+    """The elements of a header that the native reader has found."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: list[bytes | None]) -> None:
+        self.values = dict(zip(_VRS, values, strict=True))
+
+    def get_item(self, tag: int) -> Raw | None:
+        value = self.values.get(tag)
+        return None if value is None else Raw(tag, _VRS[tag], value)
+
+
+def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elements, bytes] | None:
+    """What `header_only` gives, and the bytes at the pixel data; None where there is any doubt."""
+    if native is None:
+        return None
+    size = file.seek(0, os.SEEK_END)
+    for chunk in _CHUNKS:
+        file.seek(0)
+        head = file.read(chunk)
+        status, at, syntax, media, _, values = native.read_elements(head, size, _SORTED, _TYPES, limits.max_depth)
+        if status != native.MORE or at > limits.max_header_bytes:
+            break
+    if status not in (native.AT_PIXELS, native.AT_END):
+        return None
+    if media == _MEDIA_DIRECTORY.encode():
+        raise UnsupportedImageError("no image that can be a volume: a DICOM directory")
+    file.seek(at)
+    return file, syntax.decode("ascii"), Elements(values), b""
+
+
+def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[BinaryIO, str, Any]:
     """The stream, standing at the pixel data; the transfer syntax; the elements of `TAGS`, or `every` one."""
+    if not every:
+        found = native_header(file, limits)
+        if found is not None:
+            return found[:3]
+        file.seek(0)
     head = file.read(4096)
     forced = head[128:132] != b"DICM"
     if forced and not _looks_like_dicom(head):
