@@ -20,13 +20,13 @@ from ..errors import (
     UnsupportedImageError,
 )
 from ._limits import DEFAULT, Limits
-from ._model import SPLITTERS, Image, Slice, Vector, short_hash
+from ._model import RT_DOSE, SPLITTERS, Image, Slice, Vector, short_hash
 from ._parse import PIXELS, RAW_SYNTAXES, header_only, pixel_element
+from ._quick import Templates
 from ._source import guarded, open_source
 from ._values import TAGS, element, label, number, numbers, sound_number, spacing, text, vector, whole
 
 _RLE = "1.2.840.10008.1.2.5"  # two bytes stand for 128 at most
-_RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _NOT_A_VOLUME = {  # objects with pixels that are no image of their own or no volume
     "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
     "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
@@ -46,15 +46,21 @@ class Found:
     series: str = ""
 
 
-def read_header(path: str, limits: Limits = DEFAULT) -> Found:
+def read_header(path: str, limits: Limits = DEFAULT, templates: Templates | None = None) -> Found:
     """Read the header of one DICOM image file. All that is wrong with it is in the result; nothing is raised."""
     found = Found()
     try:
+        one = None if templates is None else templates.slice_of(path, limits)
+        if one is not None:
+            _check_sizes(one.image, limits)
+            return Found([one], None, one.image.series)
         with open_source(path, limits) as file, guarded():
             _describe(found, path, *header_only(file, limits), limits)
     except SeriesError as error:
         found.error, found.slices = error, []
         error.paths = (path,)
+    if templates is not None:
+        templates.learn(found.slices)
     return found
 
 
@@ -74,7 +80,8 @@ def describe_object(path: str, limits: Limits, wanted: set[str]) -> tuple[Image,
         if sop_class not in wanted:
             kinds = " or ".join(sorted(UID(uid).name for uid in wanted))
             raise UnsupportedImageError(f"wanted is {kinds}, found {_class_name(sop_class)}")
-        pixels = pixel_element(source, syntax)
+        at = source.tell()
+        pixels = pixel_element(source.read(12), at, syntax)
         if not pixels[2]:
             raise DecodeError("the object has no pixel data")
         image = _image(path, source, syntax, dataset, _series_hash(dataset, source), pixels)
@@ -101,8 +108,10 @@ def read_dataset(path: str, limits: Limits, wanted: set[str]) -> Dataset:
 
 def _describe(found: Found, path: str, source: BinaryIO, syntax: str, dataset: Dataset, limits: Limits) -> None:
     sop_class = text(dataset, "SOPClassUID")
+    at = source.tell()
     found.series = _series_hash(dataset, source)
-    pixels = pixel_element(source, syntax)
+    source.seek(at)
+    pixels = pixel_element(source.read(12), at, syntax)
     _check_is_image(dataset, sop_class, pixels[2])
     image = _image(path, source, syntax, dataset, found.series, pixels)
     _check_sizes(image, limits)
@@ -180,7 +189,7 @@ def _image(
         padding=_padding(dataset, kind),
         fault=None,
     )
-    return replace(image, fault=_pixel_fault(image))
+    return replace(image, fault=pixel_fault(image))
 
 
 def _hash_of(uid: str) -> str:
@@ -227,7 +236,7 @@ def _code(dataset: Dataset, name: str) -> str:
 
 
 def _units(dataset: Dataset, sop_class: str) -> str:
-    if sop_class == _RT_DOSE:
+    if sop_class == RT_DOSE:
         found = text(dataset, "DoseUnits")
     else:
         found = text(dataset, "Units") or text(dataset, "RescaleType")
@@ -294,7 +303,7 @@ def _check_sizes(image: Image, limits: Limits) -> None:
         limits.check_expansion(wanted, present, ratio, "the header")
 
 
-def _pixel_fault(image: Image) -> SeriesError | None:
+def pixel_fault(image: Image) -> SeriesError | None:
     """Compare what the header declares with the bytes that are there. The place of such a slice is still known."""
     present = image.size - image.offset
     if image.encapsulated:
@@ -320,7 +329,7 @@ def _pixel_fault(image: Image) -> SeriesError | None:
 def _slices(image: Image, dataset: Dataset) -> list[Slice]:
     if element(dataset, "PerFrameFunctionalGroupsSequence") is not None:
         return _enhanced_slices(image, dataset)
-    if image.frames > 1 and image.sop_class == _RT_DOSE:
+    if image.frames > 1 and image.sop_class == RT_DOSE:
         return _dose_slices(image, dataset)
     one = _slice(image, 0, _Lookup(dataset))
     if image.frames == 1:
@@ -345,7 +354,7 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
     measured = None
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         measured = measured or spacing(where(name), name)
-    dose = image.sop_class == _RT_DOSE
+    dose = image.sop_class == RT_DOSE
     factor = "DoseGridScaling" if dose else "RescaleSlope"
     slope = sound_number(where(factor), factor)
     intercept = None if dose else sound_number(where("RescaleIntercept"), "RescaleIntercept")

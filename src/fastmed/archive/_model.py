@@ -20,6 +20,8 @@ SPLITTERS = (
     "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 
+RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+
 Vector = tuple[float, ...]
 
 

@@ -63,8 +63,8 @@ def read_pixel_digest(image: Image, limits: Limits) -> str:
 
 
 #: The tags in ascending order and their types, as `_elements.pyx` wants them. A sequence means: a case for pydicom.
-_ORDERED = sorted(TAGS.items(), key=lambda entry: entry[1])
-_SORTED = np.array([tag for _, tag in _ORDERED], np.uint32)
+ORDERED = sorted(TAGS.items(), key=lambda entry: entry[1])
+SORTED = np.array([tag for _, tag in ORDERED], np.uint32)
 _CHUNKS = (1 << 14, 1 << 18, 1 << 22)
 
 
@@ -75,8 +75,8 @@ def _type_code(name: str) -> int:
     return int.from_bytes(vr.encode(), "little") if len(vr) == 2 else 0
 
 
-_TYPES = np.array([_type_code(name) for name, _ in _ORDERED], np.uint16)
-_VRS = {int(tag): (vr if len(vr := pydicom.datadict.dictionary_VR(name)) == 2 else "US") for name, tag in _ORDERED}
+TYPES = np.array([_type_code(name) for name, _ in ORDERED], np.uint16)
+_VRS = {int(tag): (vr if len(vr := pydicom.datadict.dictionary_VR(name)) == 2 else "US") for name, tag in ORDERED}
 
 
 class Raw:
@@ -102,15 +102,15 @@ class Elements:
         return None if value is None else Raw(tag, _VRS[tag], value)
 
 
-def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elements, bytes] | None:
-    """What `header_only` gives, and the bytes at the pixel data; None where there is any doubt."""
+def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elements] | None:
+    """What `header_only` gives; None where there is any doubt."""
     if native is None:
         return None
     size = file.seek(0, os.SEEK_END)
     for chunk in _CHUNKS:
         file.seek(0)
         head = file.read(chunk)
-        status, at, syntax, media, _, values = native.read_elements(head, size, _SORTED, _TYPES, limits.max_depth)
+        status, at, syntax, media, _, values = native.read_elements(head, size, SORTED, TYPES, limits.max_depth)
         if status != native.MORE or at > limits.max_header_bytes:
             break
     if status not in (native.AT_PIXELS, native.AT_END):
@@ -118,7 +118,7 @@ def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elemen
     if media == _MEDIA_DIRECTORY.encode():
         raise UnsupportedImageError("no image that can be a volume: a DICOM directory")
     file.seek(at)
-    return file, syntax.decode("ascii"), Elements(values), b""
+    return file, syntax.decode("latin-1"), Elements(values)
 
 
 def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[BinaryIO, str, Any]:
@@ -126,7 +126,7 @@ def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[Bi
     if not every:
         found = native_header(file, limits)
         if found is not None:
-            return found[:3]
+            return found
         file.seek(0)
     head = file.read(4096)
     forced = head[128:132] != b"DICM"
@@ -146,17 +146,15 @@ def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[Bi
     return file, syntax, dataset
 
 
-def pixel_element(source: BinaryIO, syntax: str) -> tuple[int, int, int, bytes]:
-    """Offset, length, tag and type of the pixel data at which the stream stands; zeros where it does not."""
+def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int, int, bytes]:
+    """Offset, length, tag and type of the pixel data whose element starts with `head` at `at`; zeros where it is none."""
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
-    head = source.read(12)
     if len(head) < 8:
         return 0, 0, 0, b""
     group, element = struct.unpack(f"{order}HH", head[:4])
     tag = group << 16 | element
     if tag not in PIXELS:
         return 0, 0, 0, b""
-    at = source.tell() - len(head)
     if syntax == "1.2.840.10008.1.2" or head[4:6] not in LONG_VRS:
         return at + 8, struct.unpack(f"{order}I", head[4:8])[0], tag, b""
     if len(head) < 12:

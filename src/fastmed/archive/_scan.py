@@ -14,6 +14,7 @@ from . import _faults
 from ._describe import Found, read_header
 from ._limits import DEFAULT, Limits
 from ._model import Slice
+from ._quick import Templates
 from ._series import Refusal, Series, build
 from ._source import is_url, is_zip, quiet, require_fsspec, zip_members
 
@@ -125,8 +126,9 @@ def scan(
 
 
 def _headers(files: list[str], limits: Limits, progress: Progress | None) -> Iterator[tuple[str, Found]]:
+    templates = Templates()
     for done, path in enumerate(files):
-        yield path, read_header(path, limits)
+        yield path, read_header(path, limits, templates)
         if progress is not None:
             progress(done + 1, len(files))
 

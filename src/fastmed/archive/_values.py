@@ -25,7 +25,7 @@ _FILE = (
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _BINARY = {"FD": "d", "FL": "f", "US": "H", "SS": "h", "UL": "I", "SL": "i"}
-TAGS = {name: Tag(name) for name in (*_FILE, *SPLITTERS)}
+TAGS = {name: int(Tag(name)) for name in (*_FILE, *SPLITTERS)}
 
 
 def element(dataset: Dataset, name: str) -> Any:
@@ -45,12 +45,12 @@ def text(dataset: Dataset, name: str) -> str:
 
 
 #: Splitters that are binary numbers in the file.
-_BINARY_LABELS = {name for name in SPLITTERS if pydicom.datadict.dictionary_VR(name) in _BINARY}
+BINARY_LABELS = {name for name in SPLITTERS if pydicom.datadict.dictionary_VR(name) in _BINARY}
 
 
 def label(dataset: Dataset, name: str) -> str:
     """A value as text that two files with the same value share; binary numbers in decimals."""
-    if name in _BINARY_LABELS:
+    if name in BINARY_LABELS:
         return "\\".join(f"{value:.12g}" for value in numbers(dataset, name) or ())
     return text(dataset, name)
 
