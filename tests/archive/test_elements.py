@@ -99,7 +99,7 @@ def explicit(*elements):
     data = bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta)) + meta
     for tag, vr, value, length in elements:
         data += struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr)
-        data += struct.pack("<HI" if vr in (b"OW", b"SQ", b"UN") else "<H", *((0,) if vr in (b"OW", b"SQ", b"UN") else ()), length)
+        data += struct.pack("<HI", 0, length) if vr in (b"OW", b"SQ", b"UN") else struct.pack("<H", length)
         data += value
     return data
 
@@ -138,7 +138,8 @@ def test_what_is_left_to_pydicom(elements):
 
 
 def nested(levels):
-    start = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    start = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+    start += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
     end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     return explicit((0x00081140, b"SQ", start[12:] + start * (levels - 1) + end * levels, 0xFFFFFFFF), *GOOD)
 

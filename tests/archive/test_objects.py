@@ -315,7 +315,8 @@ def recording(meaning, data, samples):
     ds = base("1.2.840.10008.5.1.4.1.1.9.4.1", "AU", new_uid())
     ds.WaveformSequence = group(
         NumberOfWaveformChannels=1, NumberOfWaveformSamples=samples, WaveformSampleInterpretation=meaning,
-        WaveformBitsAllocated=8, SamplingFrequency="8000", ChannelDefinitionSequence=Sequence([item(ChannelLabel="CANARY")]),
+        WaveformBitsAllocated=8, SamplingFrequency="8000",
+        ChannelDefinitionSequence=Sequence([item(ChannelLabel="CANARY")]),
     )  # fmt: skip
     ds.WaveformSequence[0].add_new("WaveformData", "OB", data)
     return ds

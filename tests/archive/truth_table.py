@@ -36,7 +36,7 @@ SYNTAXES = {
 
 def _turned(orientation: tuple[float, ...], signs: tuple[int, int]) -> tuple[float, ...]:
     row, column = np.array(orientation[:3]) * signs[0], np.array(orientation[3:]) * signs[1]
-    return tuple((*row, *column))
+    return (*row, *column)
 
 
 ORIENTATIONS = {
@@ -47,7 +47,7 @@ ORIENTATIONS = {
     "feet first": _turned(AXIAL, (-1, 1)),
     "prone": _turned(AXIAL, (-1, -1)),
     "oblique flipped": _turned(oblique(), (1, -1)),
-    "oblique turned": tuple((*oblique()[3:], *oblique()[:3])),
+    "oblique turned": (*oblique()[3:], *oblique()[:3]),
 }
 
 KINDS: dict[str, Callable[[Truth], Any]] = {}

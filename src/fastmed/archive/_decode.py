@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -165,7 +166,7 @@ def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray, mark: np.ndarray
     size = image.allocated // 8
     flat = target.reshape(-1)
     in_place = image.kind != "f" and flat.dtype.kind != "f" and flat.itemsize == size
-    raw = flat.view(np.uint8) if in_place else np.empty(image.frame_bytes, np.uint8)
+    raw = flat.view(np.uint8) if in_place else _buffer(image.frame_bytes)
     source.seek(image.offset + one.frame * image.frame_bytes)
     _read_exactly(source, raw)
     if image.big_endian and size > 1:
@@ -179,6 +180,20 @@ def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray, mark: np.ndarray
         flat[...] = values if one.slope == 1 and one.intercept == 0 else values * one.slope + one.intercept
     elif not (in_place and _identical(one, flat.dtype)) or image.swap_words:
         _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
+
+
+_threads = threading.local()
+_LARGEST_KEPT = 1 << 24
+
+
+def _buffer(size: int) -> np.ndarray:
+    """Memory for one frame, kept by each thread: new memory costs as much as the conversion itself."""
+    kept = getattr(_threads, "buffer", None)
+    if kept is None or len(kept) < size:
+        kept = np.empty(size, np.uint8)
+        if size <= _LARGEST_KEPT:
+            _threads.buffer = kept
+    return kept[:size]
 
 
 def _rescale(
@@ -277,7 +292,7 @@ def _fill_rle(
         frame = read_frame(file, extents[one.frame])
         flat = target.reshape(-1)
         in_place = flat.dtype.kind != "f" and flat.itemsize == size
-        raw = flat.view(np.uint8) if in_place else np.empty(image.frame_bytes, np.uint8)
+        raw = flat.view(np.uint8) if in_place else _buffer(image.frame_bytes)
         wrong = kernels.unpack_rle(np.frombuffer(frame, np.uint8), raw, size)
         if wrong:
             raise (TruncatedPixels if wrong == 1 else DecodeError)(

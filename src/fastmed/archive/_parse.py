@@ -63,7 +63,7 @@ def read_pixel_digest(image: Image, limits: Limits) -> str:
 
 
 #: The tags in ascending order and their types, as `_elements.pyx` wants them. A sequence means: a case for pydicom.
-ORDERED = sorted(TAGS.items(), key=lambda entry: entry[1])
+ORDERED: list[tuple[str, int]] = sorted(TAGS.items(), key=lambda entry: entry[1])
 SORTED = np.array([tag for _, tag in ORDERED], np.uint32)
 _CHUNKS = (1 << 14, 1 << 18, 1 << 22)
 
@@ -147,7 +147,7 @@ def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[Bi
 
 
 def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int, int, bytes]:
-    """Offset, length, tag and type of the pixel data whose element starts with `head` at `at`; zeros where it is none."""
+    """Offset, length, tag and type of the pixel data whose element starts with `head` at `at`; zeros for others."""
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     if len(head) < 8:
         return 0, 0, 0, b""
