@@ -31,6 +31,7 @@ RAW_SYNTAXES = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2
 PIXELS = {0x7FE00010: "u", 0x7FE00008: "f", 0x7FE00009: "f"}
 LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
 
+_PART = 1 << 23
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
@@ -205,11 +206,13 @@ def inflated(file: BinaryIO, head: bytes, limits: Limits) -> BinaryIO:
     file.seek(_meta_end(head))
     body = zlib.decompressobj(-zlib.MAX_WBITS)
     deflated = file.read()
-    limit = limits.inflated(len(deflated))
-    plain = body.decompress(deflated, limit)
-    if body.unconsumed_tail:
-        raise LimitExceeded(f"{len(deflated)} deflated bytes are more than {limit} when inflated")
-    return io.BytesIO(plain)
+    left, parts, grown = deflated, [], 0
+    while left and not body.eof:
+        parts.append(body.decompress(left, _PART))
+        grown, left = grown + len(parts[-1]), body.unconsumed_tail
+        if grown > limits.inflated(len(deflated) - len(left)):  # the ratio so far: a bomb shows at once
+            raise LimitExceeded(f"{len(deflated)} deflated bytes are more than {grown} when inflated")
+    return io.BytesIO(b"".join(parts) + body.flush(_PART))
 
 
 def _guessed_syntax(dataset: Dataset) -> str:
