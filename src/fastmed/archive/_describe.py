@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,13 @@ from ..errors import (
     TruncatedPixels,
     UnsupportedImageError,
 )
+from ._labels import label
 from ._limits import DEFAULT, Limits
-from ._model import RT_DOSE, SPLITTERS, Image, Slice, Vector, short_hash
+from ._model import RT_DOSE, SPLITTERS, Image, Slice, Vector, long_hash, short_hash
 from ._parse import PIXELS, RAW_SYNTAXES, header_only, pixel_element
 from ._quick import Templates
 from ._source import guarded, open_source
-from ._values import TAGS, element, label, number, numbers, sound_number, spacing, text, vector, whole
+from ._values import TAGS, element, number, numbers, raw_label, sound_number, spacing, text, vector, whole
 
 _RLE = "1.2.840.10008.1.2.5"  # two bytes stand for 128 at most
 _NOT_A_VOLUME = {  # objects with pixels that are no image of their own or no volume
@@ -209,9 +209,9 @@ def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
     """Of the SeriesInstanceUID; a file without one is a series by itself."""
     series, instance = text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID")
     if series or instance:
-        return hashlib.sha256((series or f"no series: {instance}").encode()).hexdigest()
+        return long_hash(series or f"no series: {instance}")
     source.seek(0)
-    return hashlib.sha256(b"no series" + source.read(1 << 20)).hexdigest()
+    return long_hash(b"no series" + source.read(1 << 20))
 
 
 #: Defined terms that are passed on. Other text could name somebody, whatever element it stands in.
@@ -368,7 +368,7 @@ def _slice(image: Image, frame: int, where: _Lookup) -> Slice:
         abs(between) if between and math.isfinite(between) else None,
         1.0 if slope is None else slope,
         0.0 if intercept is None else intercept,
-        tuple(label(where(name), name) for name in SPLITTERS),
+        tuple(label(name, raw_label(where(name), name), image.series) for name in SPLITTERS),
     )
 
 

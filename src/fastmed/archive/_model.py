@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import hashlib
+import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +96,25 @@ class Image:
 
 
 
+_project_key: contextvars.ContextVar[bytes] = contextvars.ContextVar("fastmed_project_key", default=b"")
+
+
+@contextlib.contextmanager
+def hashing_with(key: bytes) -> Iterator[None]:
+    """Hash identifiers with a secret key: without it nobody can test whether a known UID is in a table."""
+    token = _project_key.set(key)
+    try:
+        yield
+    finally:
+        _project_key.reset(token)
+
+
+def long_hash(text: str | bytes) -> str:
+    """SHA-256, or HMAC-SHA-256 where there is a project key, in 64 hexadecimal digits."""
+    data, key = text.encode() if isinstance(text, str) else text, _project_key.get()
+    return hmac.digest(key, data, "sha256").hex() if key else hashlib.sha256(data).hexdigest()
+
+
 def short_hash(text: str) -> str:
-    """The first 16 hexadecimal digits of SHA-256."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """The first 16 digits of `long_hash`."""
+    return long_hash(text)[:16]

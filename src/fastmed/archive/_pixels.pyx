@@ -20,14 +20,21 @@ cdef extern from *:
     #endif
     FASTMED_CLONES
     static void fastmed_to_float(const uint16_t* source, float* target, Py_ssize_t n, int shift, uint32_t mask,
-                                 uint32_t sign, double slope, double intercept) {
+                                 uint32_t sign, double slope, double intercept, int64_t* lowest,
+                                 int64_t* highest) {
+        int32_t low = INT32_MAX, high = INT32_MIN;
         for (Py_ssize_t i = 0; i < n; i++) {
             int32_t v = (int32_t)(((((uint32_t)source[i]) >> shift) & mask) ^ sign) - (int32_t)sign;
+            low = v < low ? v : low;
+            high = v > high ? v : high;
             target[i] = (float)((double)v * slope + intercept);
         }
+        *lowest = low;
+        *highest = high;
     }
     """
-    void fastmed_to_float(const uint16_t*, float*, Py_ssize_t, int, uint32_t, uint32_t, double, double) noexcept nogil
+    void fastmed_to_float(const uint16_t*, float*, Py_ssize_t, int, uint32_t, uint32_t, double, double,
+                          int64_t*, int64_t*) noexcept nogil
 
 
 ctypedef fused stored_t:
@@ -128,8 +135,7 @@ def convert(const unsigned char[::1] raw, value_t[::1] target, int size, int shi
 
     `raw` holds little-endian (native) values of `size` bytes; `bits` of them, from bit `shift` on, are the stored
     value, in two's complement where `signed`. `target` may be the same memory if its items have `size` bytes.
-    Gives the smallest and largest stored value (of 64 unsigned bits, as if they had a sign); not for float32, which
-    holds any.
+    Gives the smallest and largest stored value (of 64 unsigned bits, as if they had a sign).
     """
     cdef Py_ssize_t n = target.shape[0]
     cdef int64_t low = 0, high = 0
@@ -147,7 +153,8 @@ def convert(const unsigned char[::1] raw, value_t[::1] target, int size, int shi
             _narrow(<const uint8_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept, &low, &high)
         elif size == 2:
             if value_t is float:
-                fastmed_to_float(<const uint16_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept)
+                fastmed_to_float(<const uint16_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept,
+                                 &low, &high)
             else:
                 _narrow(<const uint16_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept, &low, &high)
         elif size == 4:

@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..errors import NoDicomError
+from ._labels import label
 from ._limits import Limits
 from ._model import RT_DOSE, SPLITTERS, Image, Slice, short_hash
 from ._parse import ORDERED, PIXELS, SORTED, TYPES, native, pixel_element
@@ -124,7 +125,7 @@ def _like(
         image = replace(image, fault=fault)
     splitters = list(template.splitters)
     for column, n in _OWN_SPLITTERS:
-        splitters[column] = _text(values[n])
+        splitters[column] = label(SPLITTERS[column], _text(values[n]), image.series)
     return Slice(
         image, 0, position, template.orientation, template.spacing, template.between,
         1.0 if slope is None else slope, 0.0 if intercept is None else intercept, tuple(splitters),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import LimitExceeded, NoDicomError, SeriesError, UnsupportedImageError
 from . import _faults
+from ._cache import Cache, stamp_of
 from ._describe import Found, read_header
 from ._limits import DEFAULT, Limits
-from ._model import Slice
+from ._model import Slice, hashing_with
 from ._quick import Templates
 from ._series import Refusal, Series, build
 from ._source import is_url, is_zip, quiet, require_fsspec, zip_members
+
+if TYPE_CHECKING:
+    import pandas
+
+    from ..volume import Volume
 
 Progress = Callable[[int, int], None]
 
@@ -70,9 +79,58 @@ class Index:
     def __repr__(self) -> str:
         return f"Index({len(self.series)} series, {len(self.failures)} failures)"
 
+    def read(self, series: str, *, dtype: Any = "auto", limits: Limits = DEFAULT) -> Volume:
+        """Read a series by its key; see `read_series`.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        from ._read import read_series
+
+        found = {one.key: one for one in self.series}
+        if series not in found:
+            raise KeyError(f"no series {series!r} in the index of {len(found)}")
+        return read_series(found[series], dtype=dtype, limits=limits)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each series: key, hashes of patient and study, modality, geometry, counts, fault."""
+        return [_row(one) for one in self.series]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table of `rows`."""
+        import pandas
+
+        return pandas.DataFrame(self.rows(), columns=COLUMNS)
+
+
+COLUMNS = [
+    "series", "patient", "study", "modality", "axes", "n_slices", "rows", "columns", "spacing_z", "spacing_y",
+    "spacing_x", "geometry", "units", "files", "split_by", "split_index", "fault",
+]  # fmt: skip
+
+
+def _row(one: Series) -> dict[str, Any]:
+    sizes = [math.nan] * 3
+    if one.meta["geometry"] != "none":
+        sizes = [float(v) for v in np.linalg.norm(one.affine[:3, :3], axis=0)]
+    values = (
+        one.key, one.patient, one.study, one.modality, one.axes, one.n_slices, one.shape[1], one.shape[2], *sizes,
+        one.meta["geometry"], one.meta["units"], len(one.paths), one.meta.get("split_by", ""),
+        one.meta.get("split_index", 0), one.fault,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
 
 def scan(
-    root: Any, *, on_fault: str = "raise", limits: Limits = DEFAULT, progress: Progress | None = None
+    root: Any,
+    *,
+    on_fault: str = "raise",
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+    index: Any = None,
+    project_key: bytes = b"",
 ) -> Index:
     """Find the series under a folder, reading headers only.
 
@@ -92,6 +150,13 @@ def scan(
         What one file may ask for.
     progress : callable, optional
         Called as ``progress(files_done, files_in_all)``.
+    index : path_like, optional
+        An SQLite file that keeps what was found; made when it is missing. The next scan reads only files that are
+        new or have changed, and one that was killed goes on where it was. It holds no names, neither of patients
+        nor of files. Members of zip files and URLs are always read.
+    project_key : bytes, optional
+        A secret with which the hashes of identifiers are made (HMAC). Without it they are plain SHA-256, and who
+        knows a UID can tell whether it is there.
 
     Returns
     -------
@@ -122,13 +187,31 @@ def scan(
     root = os.fspath(root)
     failures: list[Failure] = []
     folder, files = list_files(root, limits, failures)
-    return index_of(root, folder, _headers(files, limits, progress), failures, on_fault, limits)
+    with hashing_with(project_key):
+        if index is None:
+            return index_of(root, folder, _headers(files, limits, progress), failures, on_fault, limits)
+        cache, complete = Cache(os.fspath(index), folder, limits), False
+        files = [path for path in files if not path.startswith(os.path.realpath(os.fspath(index)))]
+        try:
+            made = index_of(root, folder, _headers(files, limits, progress, cache), failures, on_fault, limits)
+            complete = True
+        finally:
+            cache.close(complete)
+        return made
 
 
-def _headers(files: list[str], limits: Limits, progress: Progress | None) -> Iterator[tuple[str, Found]]:
+def _headers(
+    files: list[str], limits: Limits, progress: Progress | None, cache: Cache | None = None
+) -> Iterator[tuple[str, Found]]:
     templates = Templates()
     for done, path in enumerate(files):
-        yield path, read_header(path, limits, templates)
+        found = None if cache is None or is_url(path) else cache.get(path)
+        if found is None:
+            stamp = None if cache is None or is_url(path) else stamp_of(path)  # before it is read
+            found = read_header(path, limits, templates)
+            if cache is not None:
+                cache.put(path, found, stamp)
+        yield path, found
         if progress is not None:
             progress(done + 1, len(files))
 

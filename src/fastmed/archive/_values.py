@@ -48,7 +48,7 @@ def text(dataset: Dataset, name: str) -> str:
 BINARY_LABELS = {name for name in SPLITTERS if pydicom.datadict.dictionary_VR(name) in _BINARY}
 
 
-def label(dataset: Dataset, name: str) -> str:
+def raw_label(dataset: Dataset, name: str) -> str:
     """A value as text that two files with the same value share; binary numbers in decimals."""
     if name in BINARY_LABELS:
         return "\\".join(f"{value:.12g}" for value in numbers(dataset, name) or ())
