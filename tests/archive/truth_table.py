@@ -606,6 +606,12 @@ def spacing_zero(t):
 
 
 @kind
+def spacing_of_almost_nothing(t):
+    each(t, PixelSpacing=["1e-30", "0.5"])
+    return errors.NoGeometry
+
+
+@kind
 def orientation_senseless(t):
     each(t, ImageOrientationPatient=[1, 0, 0, 1, 0, 0])
     return errors.NoGeometry

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from .. import errors
-from ..errors import SeriesError, TableError
+from ..errors import TableError
 from ._describe import Found
 from ._limits import Limits
 from ._model import Image, Slice, long_hash
@@ -23,7 +23,7 @@ from ._model import Image, Slice, long_hash
 #: Another version of the records makes a stored index void.
 VERSION = 1
 _SECONDS = 1.0
-_IMAGE = [f.name for f in dataclasses.fields(Image) if f.name not in ("path", "fault")]
+_IMAGE = [f.name for f in dataclasses.fields(Image)]
 _SLICE = [f.name for f in dataclasses.fields(Slice) if f.name != "image"]
 _ERRORS = {name: getattr(errors, name) for name in errors.__all__}
 
@@ -49,7 +49,7 @@ class Cache:
     """
 
     def __init__(self, path: str, root: str, limits: Limits) -> None:
-        self.root = root
+        self.root, self._prefix = root, os.path.join(root, "")
         self._written = time.monotonic()
         created = not os.path.exists(path)
         try:
@@ -121,29 +121,33 @@ class Cache:
         self._db.close()
 
     def _name(self, path: str) -> bytes:
-        return bytes.fromhex(long_hash(os.fsencode(os.path.relpath(path, self.root)))[:32])
+        within = path[len(self._prefix) :] if path.startswith(self._prefix) else os.path.relpath(path, self.root)
+        return bytes.fromhex(long_hash(os.fsencode(within))[:32])
 
     def _found(self, path: str, template: int, own: str) -> Found:
         if template not in self._parsed:
             self._parsed[template] = json.loads(self._templates[template])
+            _with_tuples(self._parsed[template][2])
         series, error, image_values, slice_values = self._parsed[template]
         if error is not None:
             refused = _ERRORS[error[0]](error[1])
             refused.paths = (path,)
             return Found([], refused, series)
-        mine = json.loads(own)
+        mine, fault, slices = json.loads(own)
         values = list(image_values)
-        for place, value in zip(_OWN_IMAGE, mine["image"], strict=True):
+        values[_PATH] = path
+        for place, value in zip(_OWN_IMAGE, mine, strict=True):
             values[place] = value
-        fault = mine.get("fault")
-        image = _image(path, values, None if fault is None else _ERRORS[fault[0]](fault[1]))
-        return Found([_slice(image, slice_values, one) for one in mine["slices"]], None, series)
+        if fault is not None:
+            values[_FAULT] = _ERRORS[fault[0]](fault[1])
+        image = Image(*values)
+        return Found([_slice(image, slice_values, one) for one in slices], None, series)
 
 
+_PATH, _FAULT, _PADDING, _FACTS = (_IMAGE.index(name) for name in ("path", "fault", "padding", "facts"))
 _OWN_IMAGE = [_IMAGE.index(name) for name in ("instance", "number", "offset", "length", "size")]
 _OWN_SLICE = [_SLICE.index(name) for name in ("frame", "position", "slope", "intercept", "splitters")]
 _TUPLES = [_SLICE.index(name) for name in ("position", "orientation", "spacing", "splitters")]
-_PADDING, _FACTS = _IMAGE.index("padding"), _IMAGE.index("facts")
 
 
 def _record(found: Found) -> tuple[str, str]:
@@ -153,26 +157,26 @@ def _record(found: Found) -> tuple[str, str]:
         return json.dumps([found.series, error or ["NoDicomError", "no image"], None, None]), "{}"
     image, first = found.slices[0].image, found.slices[0]
     shared = [getattr(image, name) for name in _IMAGE]
-    about: dict[str, Any] = {"image": [shared[n] for n in _OWN_IMAGE]}
-    for n in _OWN_IMAGE:
+    own = [shared[n] for n in _OWN_IMAGE]
+    for n in (*_OWN_IMAGE, _PATH, _FAULT):
         shared[n] = None
-    if image.fault is not None:
-        about["fault"] = [type(image.fault).__name__, str(image.fault)]
+    fault = None if image.fault is None else [type(image.fault).__name__, str(image.fault)]
     slice_values = [getattr(first, name) for name in _SLICE]
     rows = [[getattr(one, name) for name in _SLICE] for one in found.slices]
     same = all(row[n] == slice_values[n] for row in rows for n in range(len(_SLICE)) if n not in _OWN_SLICE)
     chosen = _OWN_SLICE if same else range(len(_SLICE))
-    about["slices"] = [[row[n] for n in chosen] for row in rows]
+    slices = [[row[n] for n in chosen] for row in rows]
     for n in _OWN_SLICE:
         slice_values[n] = None
-    return json.dumps([found.series, None, shared, slice_values]), json.dumps(about)
+    return json.dumps([found.series, None, shared, slice_values]), json.dumps([own, fault, slices])
 
 
-def _image(path: str, values: list[Any], fault: SeriesError | None) -> Image:
-    known = dict(zip(_IMAGE, values, strict=True))
-    known["padding"] = None if known["padding"] is None else tuple(known["padding"])
-    known["facts"] = tuple((name, value) for name, value in known["facts"])
-    return Image(path=path, fault=fault, **known)
+def _with_tuples(image_values: list[Any] | None) -> None:
+    """JSON knows only lists."""
+    if image_values is not None:
+        if image_values[_PADDING] is not None:
+            image_values[_PADDING] = tuple(image_values[_PADDING])
+        image_values[_FACTS] = tuple((name, value) for name, value in image_values[_FACTS])
 
 
 def _slice(image: Image, shared: list[Any], mine: list[Any]) -> Slice:

@@ -191,7 +191,8 @@ def scan(
         if index is None:
             return index_of(root, folder, _headers(files, limits, progress), failures, on_fault, limits)
         cache, complete = Cache(os.fspath(index), folder, limits), False
-        files = [path for path in files if not path.startswith(os.path.realpath(os.fspath(index)))]
+        own = os.path.realpath(os.fspath(index))  # and the files that SQLite keeps beside it
+        files = [path for path in files if not path.startswith(own)]
         try:
             made = index_of(root, folder, _headers(files, limits, progress, cache), failures, on_fault, limits)
             complete = True
@@ -292,7 +293,9 @@ def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str,
         return root, list(_with_members(_files(root, failures), root, limits, failures))
     path = os.path.realpath(root)
     folder = os.path.dirname(path)
-    return folder, list(_with_members([path], folder, limits, failures))
+    if not is_zip(path):
+        return folder, [path]
+    return folder, list(_members(path, folder, limits, failures))
 
 
 def _remote_files(root: str) -> tuple[str, list[str]]:
@@ -305,16 +308,21 @@ def _remote_files(root: str) -> tuple[str, list[str]]:
 
 
 def _with_members(paths: Iterable[str], folder: str, limits: Limits, failures: list[Failure]) -> Iterator[str]:
-    """The paths, with zip files replaced by what is in them."""
+    """The paths, with zip files (by their names, to open no file twice) replaced by what is in them."""
     for path in paths:
-        if not is_zip(path):
+        if not path.lower().endswith(".zip") or not is_zip(path):
             yield path
-            continue
-        try:
-            yield from zip_members(path, limits)
-        except SeriesError as error:
-            lost = isinstance(error, LimitExceeded)
-            failures.append(Failure(_relative(path, folder), str(error), type(error), lost))
+        else:
+            yield from _members(path, folder, limits, failures)
+
+
+def _members(path: str, folder: str, limits: Limits, failures: list[Failure]) -> list[str]:
+    try:
+        return zip_members(path, limits)
+    except SeriesError as error:
+        lost = isinstance(error, LimitExceeded)
+        failures.append(Failure(_relative(path, folder), str(error), type(error), lost))
+        return []
 
 
 def _files(folder: str, failures: list[Failure]) -> Iterator[str]:

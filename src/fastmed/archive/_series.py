@@ -452,6 +452,8 @@ def _series(
     fault: str,
     places: tuple[float, ...] | None = None,
 ) -> Series:
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        raise NoGeometry("pixel spacings and distances of slices that span no volume")
     image = slices[0].image
     meta = {
         "series": key,
