@@ -11,7 +11,9 @@ from ._engine.operation import is_dask
 from .errors import GeometryError
 
 if TYPE_CHECKING:
+    import nibabel
     import SimpleITK
+    import xarray
 
 __all__ = ["Volume"]
 
@@ -174,6 +176,36 @@ class Volume:
         image.SetSpacing(self.spacing[::-1])
         image.SetDirection(direction[:, ::-1].ravel().tolist())
         return image
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """The same image for nibabel, axes (x, y, z) and RAS; it shares the voxels."""
+        from .archive._write import nifti_image
+
+        return nifti_image(self)
+
+    @classmethod
+    def from_nibabel(cls, image: nibabel.Nifti1Image, *, modality: str = "", units: str = "") -> Volume:
+        """A 3-D or 4-D nibabel image as a Volume; it shares the voxels where they are in memory.
+
+        Raises
+        ------
+        ValueError
+            If the image has other axes.
+        """
+        array = np.asanyarray(image.dataobj)
+        if not 3 <= array.ndim <= 4:
+            raise ValueError(f"image must have 3 or 4 axes, found shape {array.shape}")
+        affine = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)[:, [2, 1, 0, 3]]
+        return cls(array.transpose(range(array.ndim - 1, -1, -1)), affine, modality=modality, units=units)
+
+    def to_xarray(self) -> xarray.DataArray:
+        """The same voxels with named axes; z, y and x hold mm along each axis from voxel 0. Attributes: the affine..."""
+        import xarray
+
+        places = {name: np.arange(self.shape[self.axes.index(name)]) * size
+                  for name, size in zip("zyx", self.spacing, strict=True) if name in self.axes}  # fmt: skip
+        attrs = {"affine": self.affine, "modality": self.modality, "units": self.units}
+        return xarray.DataArray(self.array, dims=list(self.axes), coords=places, attrs=attrs)
 
     @classmethod
     def from_sitk(cls, image: SimpleITK.Image, *, modality: str = "", units: str = "") -> Volume:

@@ -12,6 +12,7 @@ from ._series import Series
 from ._structures import read_structures
 from ._suv import read_suv
 from ._waveform import Waveform, read_waveforms
+from ._write import write
 
 __all__ = [
     "Failure",
@@ -26,4 +27,5 @@ __all__ = [
     "read_suv",
     "read_waveforms",
     "scan",
+    "write",
 ]

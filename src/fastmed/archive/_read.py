@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import numpy as np
 from ..errors import GeometryError, LimitExceeded, MixedGeometry, NoDicomError, SeriesError
 from ..volume import Volume
 from . import _decode
+from ._formats import SUFFIXES, read_other
 from ._limits import DEFAULT, Limits
 from ._model import SPLITTERS
 from ._scan import Failure, Index, scan
@@ -219,6 +221,7 @@ def read(
     ----------
     path : path_like
         A DICOM file, a folder or zip file with the files of one series (sub-folders are searched too), or a URL.
+        Or a NIfTI file (``.nii``, ``.nii.gz``), NRRD (``.nrrd``) or a Zarr of `write`.
     series : str, optional
         Key of the series to read, where there are several.
     dtype : 'auto' or dtype, optional
@@ -253,6 +256,9 @@ def read(
     >>> volume
     Volume(1 x 128 x 128, int16, spacing (5, 0.661468, 0.661468) mm, CT, HU)
     """
+    place = os.fspath(path)
+    if place.lower().rstrip("/").endswith(SUFFIXES) and os.path.exists(place):
+        return read_other(place, dtype, limits)
     index = scan(path, on_fault=on_fault, limits=limits)
     found = [s for s in index.series if series is None or s.key == series]
     if series is not None and not found:

@@ -59,7 +59,7 @@ def _silence() -> contextlib.ExitStack:
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
+def guarded(what: str = "DICOM header") -> Iterator[None]:
     """Turn whatever the parser raises into a DecodeError that quotes nothing.
 
     MemoryError too: a header is small, unless a hostile length makes it seem large.
@@ -69,7 +69,7 @@ def guarded() -> Iterator[None]:
     except (FastmedError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        raise DecodeError(f"the DICOM header cannot be read ({type(error).__name__})") from None
+        raise DecodeError(f"the {what} cannot be read ({type(error).__name__})") from None
 
 
 def name_of(path: str) -> str:
