@@ -199,7 +199,7 @@ class Volume:
         return cls(array.transpose(range(array.ndim - 1, -1, -1)), affine, modality=modality, units=units)
 
     def to_xarray(self) -> xarray.DataArray:
-        """The same voxels with named axes; z, y and x hold mm along each axis from voxel 0. Attributes: the affine..."""
+        """The same voxels with named axes; z, y and x hold mm along each axis from voxel 0. Attributes: affine..."""
         import xarray
 
         places = {name: np.arange(self.shape[self.axes.index(name)]) * size
