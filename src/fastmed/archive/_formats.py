@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DecodeError, LimitExceeded, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
 from ._limits import Limits
-from ._source import guarded, open_regular
+from ._source import guarded, open_regular, quiet
 from ._write import FLIP, MANIFEST
 
 #: Suffixes that `read` does not take for DICOM.
@@ -34,7 +34,7 @@ def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
         If it holds what is no volume, or names another file that holds its voxels.
     """
     name = path.lower().rstrip("/")
-    with guarded("file"):
+    with quiet(), guarded("file"):
         if name.endswith(".zarr"):
             volume = _read_zarr(Path(path), limits)
         elif name.endswith(".nrrd"):

@@ -152,7 +152,10 @@ def _frames(image: Image, slices: list[Slice], limits: Limits) -> np.ndarray:
     if size > limits.max_volume_bytes:
         raise LimitExceeded(f"a segmentation of {size} bytes; at most {limits.max_volume_bytes} are read")
     frames = np.empty((image.frames, image.rows, image.columns), np.uint8 if image.allocated <= 8 else np.uint16)
-    _decode.fill(slices, list(frames), [None] * len(frames), limits)
+    try:
+        _decode.fill(slices, list(frames), [None] * len(frames), limits)
+    except _decode.Overflow:
+        raise DecodeError("the segmentation holds values that are no labels") from None
     return frames
 
 

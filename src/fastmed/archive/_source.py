@@ -28,7 +28,7 @@ _quiet_users: list[contextlib.ExitStack] = []
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the warnings and log lines of pydicom and its plugins, which quote values of the file.
+    """Silence the warnings and log lines of pydicom, its plugins and nibabel, which quote values of the file.
 
     Warning filters belong to the process: the first thread that comes sets them and the last that leaves
     restores them; otherwise two overlapping readers would restore each other's.
@@ -52,9 +52,10 @@ def _silence() -> contextlib.ExitStack:
     warnings.filterwarnings(
         "ignore", module=r"(pydicom|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
     )
-    log = logging.getLogger("pydicom")
-    stack.callback(setattr, log, "disabled", log.disabled)
-    log.disabled = True
+    for name in ("pydicom", "nibabel.global"):
+        log = logging.getLogger(name)
+        stack.callback(setattr, log, "disabled", log.disabled)
+        log.disabled = True
     return stack
 
 
