@@ -20,6 +20,8 @@ __all__ = ["Volume"]
 # Direction columns further from perpendicular than this are a shear (ITK's own orthonormality tolerance is
 # 1e-4).
 _ORTHOGONAL = 1e-4
+# LPS, which is DICOM's, to RAS, which is NIfTI's, and back.
+_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +126,12 @@ class Volume:
         """3 x 3; its columns are the unit vectors, in patient axes, of the array axes (z, y, x)."""
         return self.affine[:3, :3] / np.asarray(self.spacing)
 
+    @property
+    def sheared(self) -> bool:
+        """Whether the axes are not perpendicular (gantry tilt)."""
+        direction = self.direction
+        return bool(np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL)
+
     def with_array(self, array: Any) -> Volume:
         """The same geometry and facts with other voxels of the same shape.
 
@@ -167,7 +175,7 @@ class Volume:
         if self.ndim != 3:
             raise ValueError(f"only (z, y, x) volumes go to SimpleITK, found shape {self.shape}")
         direction = self.direction
-        if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
+        if self.sheared:
             raise GeometryError(
                 "the axes are not perpendicular (gantry tilt?), and ITK images cannot hold a shear: resample"
             )
@@ -178,10 +186,27 @@ class Volume:
         return image
 
     def to_nibabel(self) -> nibabel.Nifti1Image:
-        """The same image for nibabel, axes (x, y, z) and RAS; it shares the voxels."""
-        from .archive._write import nifti_image
+        """The same image for nibabel, axes (x, y, z) and RAS; it shares the voxels.
 
-        return nifti_image(self)
+        The qform, which cannot hold a shear, is set only where there is none; bool becomes uint8.
+
+        Raises
+        ------
+        ValueError
+            If the axes are not (z, y, x), or one more before them.
+        """
+        import nibabel
+
+        if self.axes[-3:] != "zyx" or self.ndim > 4:
+            raise ValueError(f"only the axes zyx, or one more before them, go to NIfTI; found {self.axes!r}")
+        array = np.asarray(self.array)
+        array = (array.view(np.uint8) if array.dtype == bool else array).transpose(range(self.ndim - 1, -1, -1))
+        affine = _FLIP @ self.affine[:, [2, 1, 0, 3]]
+        image = nibabel.Nifti1Image(array, affine, dtype=array.dtype)
+        image.header.set_xyzt_units("mm")
+        image.set_sform(affine, code=1)
+        image.set_qform(None if self.sheared else affine, code=0 if self.sheared else 1)
+        return image
 
     @classmethod
     def from_nibabel(cls, image: nibabel.Nifti1Image, *, modality: str = "", units: str = "") -> Volume:
@@ -195,7 +220,7 @@ class Volume:
         array = np.asanyarray(image.dataobj)
         if not 3 <= array.ndim <= 4:
             raise ValueError(f"image must have 3 or 4 axes, found shape {array.shape}")
-        affine = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)[:, [2, 1, 0, 3]]
+        affine = (_FLIP @ image.affine)[:, [2, 1, 0, 3]]
         return cls(array.transpose(range(array.ndim - 1, -1, -1)), affine, modality=modality, units=units)
 
     def to_xarray(self) -> xarray.DataArray:

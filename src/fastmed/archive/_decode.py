@@ -331,7 +331,7 @@ def _fill_decoded(
     file.seek(0)
     data = file.read()
     foreign = image.encapsulated and image.syntax != _RLE  # pydicom's own RLE decoder is Python
-    if foreign and limits.isolate:
+    if foreign and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
         arrays = _isolate.decode(data, request, limits)
     else:
         arrays = _worker.frames_of(data, request)

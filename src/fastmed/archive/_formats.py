@@ -15,7 +15,7 @@ from ..errors import DecodeError, LimitExceeded, TruncatedPixels, UnsupportedIma
 from ..volume import Volume
 from ._limits import Limits
 from ._source import guarded, open_regular, quiet
-from ._write import FLIP, MANIFEST
+from ._write import MANIFEST
 
 #: Suffixes that `read` does not take for DICOM.
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".zarr")
@@ -91,7 +91,7 @@ def _read_nifti(path: str, limits: Limits) -> Volume:
     array = np.ascontiguousarray(array.transpose(range(len(shape) - 1, -1, -1)))
     known = bool(image.header["sform_code"] or image.header["qform_code"])
     meta = {"axes": "tzyx" if array.ndim == 4 else "zyx", "geometry": "patient" if known else "pixel spacing"}
-    affine = (FLIP @ image.affine)[:, [2, 1, 0, 3]]
+    affine = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)[:, [2, 1, 0, 3]]  # RAS to LPS
     return Volume(array.astype(array.dtype.newbyteorder("="), copy=False), affine, meta=meta)
 
 

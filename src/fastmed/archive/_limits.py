@@ -46,7 +46,8 @@ class Limits:
     max_decoder_bytes : int
         Memory of a process that runs such a decoder.
     isolate : bool
-        Whether such decoders run in processes of their own. False is quicker for a few small files that are trusted.
+        Whether such decoders run in processes of their own (on POSIX systems; elsewhere never). False is quicker for
+        a few small files that are trusted.
 
     Examples
     --------

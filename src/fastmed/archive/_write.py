@@ -19,10 +19,7 @@ from ..volume import Volume
 
 #: The file whose presence says that a Zarr is complete: sizes and SHA-256 of all others.
 MANIFEST = "fastmed-complete.json"
-#: LPS, which is ours, to RAS, which is NIfTI's.
-FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 _NIFTI_TYPES = {np.dtype(t) for t in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")}
-_ORTHOGONAL = 1e-4
 
 
 def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
@@ -75,7 +72,7 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
         raise ValueError(f"volume must be of integers or floats of 32 or 64 bits, found {volume.dtype}")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists; overwrite=True replaces it")
-    if suffix == ".zarr" and is_sheared(volume):
+    if suffix == ".zarr" and volume.sheared:
         raise GeometryError("the axes are not perpendicular (gantry tilt?), and OME-Zarr cannot hold a shear: resample")
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fastmed-"))
     try:
@@ -91,37 +88,13 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
     return str(target)
 
 
-def is_sheared(volume: Volume) -> bool:
-    """Whether the axes are not perpendicular."""
-    direction = volume.direction
-    return bool(np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL)
-
-
 def _stored(volume: Volume) -> np.ndarray:
     array = np.asarray(volume.array)
     return array.view(np.uint8) if array.dtype == bool else array
 
 
-def nifti_affine(volume: Volume) -> np.ndarray:
-    """From (x, y, z) indices to RAS."""
-    return FLIP @ volume.affine[:, [2, 1, 0, 3]]
-
-
-def nifti_image(volume: Volume) -> Any:
-    """The volume as a nibabel image that shares its memory."""
-    import nibabel
-
-    array = _stored(volume)
-    array = array.transpose(2, 1, 0) if array.ndim == 3 else array.transpose(3, 2, 1, 0)
-    image = nibabel.Nifti1Image(array, nifti_affine(volume), dtype=array.dtype)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(nifti_affine(volume), code=1)
-    image.set_qform(None if is_sheared(volume) else nifti_affine(volume), code=0 if is_sheared(volume) else 1)
-    return image
-
-
 def _write_nifti(volume: Volume, path: Path) -> None:
-    nifti_image(volume).to_filename(path)
+    volume.to_nibabel().to_filename(path)
 
 
 def _write_nrrd(volume: Volume, path: Path) -> None:

@@ -61,6 +61,7 @@ def unit_key(series: Series, settings: Settings) -> str:
 
 
 def _file_digest(path: str) -> str:
+    stream: Any
     with open_source(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
