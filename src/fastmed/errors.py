@@ -11,6 +11,7 @@ __all__ = [
     "FastmedError",
     "FastmedWarning",
     "GeometryError",
+    "LimitExceeded",
     "MissingSlices",
     "MixedGeometry",
     "NoDicomError",
@@ -19,6 +20,8 @@ __all__ = [
     "RepeatedPositions",
     "SeriesError",
     "TableError",
+    "TruncatedPixels",
+    "UnsupportedEncoding",
     "UnsupportedImageError",
 ]
 
@@ -40,7 +43,15 @@ class BackendError(FastmedError, RuntimeError):
 
 
 class SeriesError(FastmedError, ValueError):
-    """A series of files cannot become one volume."""
+    """A series of files cannot become one volume.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        The files that it is about, where they are known. Messages hold short hashes of them: paths can hold names.
+    """
+
+    paths: tuple[str, ...] = ()
 
 
 class NoDicomError(SeriesError):
@@ -69,6 +80,18 @@ class NoGeometry(GeometryError):
 
 class DecodeError(SeriesError):
     """Pixel data are truncated, corrupt, or need a decoder that is not installed."""
+
+
+class TruncatedPixels(DecodeError):
+    """A file ends before its pixel data do."""
+
+
+class UnsupportedEncoding(DecodeError):
+    """The transfer syntax is unknown, or its decoder is not installed."""
+
+
+class LimitExceeded(DecodeError):
+    """Reading would take more memory or time than `fastmed.archive.Limits` allows."""
 
 
 class UnsupportedImageError(SeriesError):

@@ -11,13 +11,17 @@ from ._engine.operation import is_dask
 from .errors import GeometryError
 
 if TYPE_CHECKING:
+    import nibabel
     import SimpleITK
+    import xarray
 
 __all__ = ["Volume"]
 
 # Direction columns further from perpendicular than this are a shear (ITK's own orthonormality tolerance is
 # 1e-4).
 _ORTHOGONAL = 1e-4
+# LPS, which is DICOM's, to RAS, which is NIfTI's, and back.
+_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +32,8 @@ class Volume:
     ----------
     array : array
         NumPy or Dask array, axes (z, y, x): slice, row, column. Other axes are named in ``meta['axes']``:
-        'tyx' and 'tyxc' for image sequences and colour, which have no slice axis (their affine's first column
-        is then one unit along the image normal).
+        'tzyx' for series of volumes, 'tyx' and 'tyxc' for image sequences and colour, which have no slice axis
+        (their affine's first column is then one unit along the image normal).
     affine : (4, 4) array_like of float
         Takes the homogeneous array index (k, j, i) = (z, y, x) to the patient position (x, y, z) in mm, in
         DICOM's axes: x to the patient's left, y to the back, z to the head (LPS). A shear (gantry tilt) is
@@ -40,6 +44,9 @@ class Volume:
         Of the values: 'HU', 'BQML'...; empty where unknown.
     meta : dict, optional
         Facts about the acquisition; never anything that identifies a patient.
+    padding : array of bool, optional
+        Of the same shape: True where the voxel stands for no data (outside the field of view). What works on
+        values leaves these voxels out.
 
     Raises
     ------
@@ -62,6 +69,7 @@ class Volume:
     modality: str = field(default="", kw_only=True)
     units: str = field(default="", kw_only=True)
     meta: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    padding: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         array = self.array if is_dask(self.array) else np.asarray(self.array)
@@ -76,6 +84,8 @@ class Volume:
             raise ValueError("affine must be finite and have the last row (0, 0, 0, 1)")
         if np.linalg.matrix_rank(affine[:3, :3]) < 3:
             raise ValueError("affine must be invertible: two of its axes are parallel or have no length")
+        if self.padding is not None and tuple(np.shape(self.padding)) != tuple(array.shape):
+            raise ValueError(f"padding must have the array's shape {array.shape}, found {np.shape(self.padding)}")
         affine.flags.writeable = False
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "affine", affine)
@@ -96,6 +106,11 @@ class Volume:
         return self.array.ndim
 
     @property
+    def axes(self) -> str:
+        """Names of the array's axes: 'zyx', 'tzyx', 'tyx' or 'tyxc' (t: time, echo... as ``meta['split_by']`` says)."""
+        return str(self.meta.get("axes", {3: "zyx", 4: "tzyx", 5: "tzyxc"}[self.ndim]))
+
+    @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance in mm between neighbours along (z, y, x), each along its own, perhaps sheared, axis."""
         z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
@@ -111,6 +126,12 @@ class Volume:
         """3 x 3; its columns are the unit vectors, in patient axes, of the array axes (z, y, x)."""
         return self.affine[:3, :3] / np.asarray(self.spacing)
 
+    @property
+    def sheared(self) -> bool:
+        """Whether the axes are not perpendicular (gantry tilt)."""
+        direction = self.direction
+        return bool(np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL)
+
     def with_array(self, array: Any) -> Volume:
         """The same geometry and facts with other voxels of the same shape.
 
@@ -121,7 +142,9 @@ class Volume:
         """
         if tuple(np.shape(array)) != self.shape:
             raise ValueError(f"array must keep the shape {self.shape}, found {tuple(np.shape(array))}")
-        return Volume(array, self.affine, modality=self.modality, units=self.units, meta=dict(self.meta))
+        return Volume(
+            array, self.affine, modality=self.modality, units=self.units, meta=dict(self.meta), padding=self.padding
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.asarray(self.array)
@@ -152,7 +175,7 @@ class Volume:
         if self.ndim != 3:
             raise ValueError(f"only (z, y, x) volumes go to SimpleITK, found shape {self.shape}")
         direction = self.direction
-        if np.abs(direction.T @ direction - np.eye(3)).max() > _ORTHOGONAL:
+        if self.sheared:
             raise GeometryError(
                 "the axes are not perpendicular (gantry tilt?), and ITK images cannot hold a shear: resample"
             )
@@ -161,6 +184,53 @@ class Volume:
         image.SetSpacing(self.spacing[::-1])
         image.SetDirection(direction[:, ::-1].ravel().tolist())
         return image
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """The same image for nibabel, axes (x, y, z) and RAS; it shares the voxels.
+
+        The qform, which cannot hold a shear, is set only where there is none; bool becomes uint8.
+
+        Raises
+        ------
+        ValueError
+            If the axes are not (z, y, x), or one more before them.
+        """
+        import nibabel
+
+        if self.axes[-3:] != "zyx" or self.ndim > 4:
+            raise ValueError(f"only the axes zyx, or one more before them, go to NIfTI; found {self.axes!r}")
+        array = np.asarray(self.array)
+        array = (array.view(np.uint8) if array.dtype == bool else array).transpose(range(self.ndim - 1, -1, -1))
+        affine = _FLIP @ self.affine[:, [2, 1, 0, 3]]
+        image = nibabel.Nifti1Image(array, affine, dtype=array.dtype)
+        image.header.set_xyzt_units("mm")
+        image.set_sform(affine, code=1)
+        image.set_qform(None if self.sheared else affine, code=0 if self.sheared else 1)
+        return image
+
+    @classmethod
+    def from_nibabel(cls, image: nibabel.Nifti1Image, *, modality: str = "", units: str = "") -> Volume:
+        """A 3-D or 4-D nibabel image as a Volume; it shares the voxels where they are in memory.
+
+        Raises
+        ------
+        ValueError
+            If the image has other axes.
+        """
+        array = np.asanyarray(image.dataobj)
+        if not 3 <= array.ndim <= 4:
+            raise ValueError(f"image must have 3 or 4 axes, found shape {array.shape}")
+        affine = (_FLIP @ image.affine)[:, [2, 1, 0, 3]]
+        return cls(array.transpose(range(array.ndim - 1, -1, -1)), affine, modality=modality, units=units)
+
+    def to_xarray(self) -> xarray.DataArray:
+        """The same voxels with named axes; z, y and x hold mm along each axis from voxel 0. Attributes: affine..."""
+        import xarray
+
+        places = {name: np.arange(self.shape[self.axes.index(name)]) * size
+                  for name, size in zip("zyx", self.spacing, strict=True) if name in self.axes}  # fmt: skip
+        attrs = {"affine": self.affine, "modality": self.modality, "units": self.units}
+        return xarray.DataArray(self.array, dims=list(self.axes), coords=places, attrs=attrs)
 
     @classmethod
     def from_sitk(cls, image: SimpleITK.Image, *, modality: str = "", units: str = "") -> Volume:

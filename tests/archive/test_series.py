@@ -145,9 +145,16 @@ def test_phases_are_split_on_what_tells_them_apart(tmp_path, tag):
     for n, (phase, series) in enumerate(zip(phases, index.series, strict=True)):
         assert (series.meta["split_by"], series.meta["split_index"]) == (tag, n)
         check(read_series(series), phase)
-    with pytest.raises(errors.SeriesError, match="2 volumes"):
-        read(tmp_path)
     check(read(tmp_path, series=index.series[1].key), phases[1])
+    if tag == "ImageType":  # magnitude and phase are no two times of one thing
+        with pytest.raises(errors.SeriesError, match="2 volumes"):
+            read(tmp_path)
+        return
+    volume = read(tmp_path)
+    assert volume.axes == "tzyx" and volume.meta["split_by"] == tag
+    assert volume.meta.get("split_values", (10, 200)) == (10, 200)
+    np.testing.assert_array_equal(volume.array, [phase.stored for phase in phases])
+    np.testing.assert_allclose(volume.affine, phases[0].affine, atol=1e-4)
 
 
 def test_phases_told_apart_by_two_tags(tmp_path):
@@ -434,11 +441,15 @@ def test_truncated_pixels(tmp_path, where):
     with pytest.raises(errors.DecodeError, match="truncated: 53 bytes, 60 wanted"):
         read(tmp_path)
     index = scan(tmp_path)
-    if where == 4:
-        assert not index.series and len(index.failures) == 8
-    else:
-        assert [s.n_slices for s in index.series] == [7]
-        assert [f.path for f in index.failures] == [short.name]
+    assert not index.series and len(index.failures) == 8
+    (cause,) = (f for f in index.failures if f.cause)
+    assert cause.path == short.name and cause.error is errors.TruncatedPixels
+    kept = scan(tmp_path, on_fault="keep")
+    assert [s.n_slices for s in kept.series] == [7] and "TruncatedPixels" in kept.series[0].fault
+    assert [f.path for f in kept.failures] == [short.name]
+    volume = read(tmp_path, on_fault="keep")
+    np.testing.assert_array_equal(volume.array, np.delete(truth.stored, where, axis=0))
+    assert "TruncatedPixels: 1 of 8 slices" in volume.meta["fault"]
 
 
 def test_no_positions(tmp_path):

@@ -20,7 +20,7 @@ import fastmed
 from fastmed.cli._app import app
 from fastmed.demo import write_archive
 
-COMMANDS = ["demo", "doctor", "extract", "report", "train"]
+COMMANDS = ["convert", "demo", "doctor", "extract", "index", "info", "report", "train", "view"]
 
 
 def run(*arguments):

@@ -4,8 +4,28 @@
 `read` does both for a folder that holds one series. The right volume or a typed refusal, never a guess.
 """
 
+from ._limits import Limits
 from ._read import read, read_series
 from ._scan import Failure, Index, scan
+from ._segmentation import read_segmentation
 from ._series import Series
+from ._structures import read_structures
+from ._suv import read_suv
+from ._waveform import Waveform, read_waveforms
+from ._write import write
 
-__all__ = ["Failure", "Index", "Series", "read", "read_series", "scan"]
+__all__ = [
+    "Failure",
+    "Index",
+    "Limits",
+    "Series",
+    "Waveform",
+    "read",
+    "read_segmentation",
+    "read_series",
+    "read_structures",
+    "read_suv",
+    "read_waveforms",
+    "scan",
+    "write",
+]

@@ -1,7 +1,7 @@
 """Pixels of slices -> their place in the volume.
 
-Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`;
-everything else goes through pydicom's decoders.
+Uncompressed pixels are read straight into the volume, or into one buffer and converted by `_pixels.pyx`, which also
+decodes RLE; everything else goes through pydicom's decoders, compressed data in a process of their own.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-from pydicom.pixels import get_decoder, iter_pixels, pixel_array
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from ..errors import DecodeError, FastmedError
-from . import _jpeg_lossless
-from ._header import Image, Slice, open_regular, parse, raw_source
+from ..errors import DecodeError, FastmedError, TruncatedPixels, UnsupportedEncoding
+from . import _isolate, _jpeg_lossless, _worker
+from ._encapsulated import SIZED, check_codestream, frame_extents, read_frame
+from ._limits import Limits
+from ._model import Image, Slice
+from ._parse import raw_source
+from ._source import open_source
 
 try:
     from . import _pixels as kernels  # type: ignore[attr-defined]
@@ -31,9 +35,6 @@ _jpeg_lossless.register()
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203)}
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
-#: A frame that claims more than this many times its compressed bytes, and this many bytes, is refused: the
-#: file could claim any size. (Constant images compress about 1000 : 1 with JPEG-LS.)
-_EXPANSION, _LARGE = 20_000, 1 << 26
 
 
 class Overflow(Exception):
@@ -111,8 +112,10 @@ def _range(one: Slice, allocated: bool) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
-    """Decode slices of one file into arrays of (rows, columns) or (rows, columns, 3).
+def fill(
+    slices: Sequence[Slice], targets: Sequence[np.ndarray], marks: Sequence[np.ndarray | None], limits: Limits
+) -> None:
+    """Decode slices of one file into arrays of (rows, columns) or (rows, columns, 3), and mark their padding.
 
     Raises
     ------
@@ -122,19 +125,20 @@ def fill(slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
         If the pixels are truncated or corrupt, or their decoder is not installed.
     """
     image = slices[0].image
-    with open_regular(image.path) as file, _guarded(image):
-        if (
-            image.encapsulated
-            or image.samples > 1
-            or image.colour
-            or image.lut
-            or image.allocated not in (8, 16, 32, 64)
-        ):
-            _fill_decoded(file, image, slices, targets)
+    if image.fault is not None:
+        raise image.fault
+    plain = image.samples == 1 and not image.colour and not image.lut and image.allocated in (8, 16, 32, 64)
+    with open_source(image.path, limits) as file, _guarded(image):
+        if plain and not image.encapsulated:
+            source = raw_source(file, image.syntax, limits)
+            for one, target, mark in zip(slices, targets, marks, strict=True):
+                _fill_raw(source, one, target, mark)
+        elif image.allocated == 1 and image.samples == 1 and not image.encapsulated and not image.lut:
+            _fill_bits(raw_source(file, image.syntax, limits), slices, targets)
+        elif plain and image.syntax == _RLE and image.kind != "f":
+            _fill_rle(file, image, slices, targets, marks)
         else:
-            source = raw_source(file, image.syntax)
-            for one, target in zip(slices, targets, strict=True):
-                _fill_raw(source, one, target)
+            _fill_decoded(file, image, slices, targets, marks, limits)
 
 
 @contextlib.contextmanager
@@ -157,23 +161,39 @@ def _syntax_name(image: Image) -> str:
 # -------------------------------------------------------------------------------------------------------- raw
 
 
-def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray) -> None:
+def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray, mark: np.ndarray | None) -> None:
     image = one.image
     size = image.allocated // 8
     flat = target.reshape(-1)
     in_place = image.kind != "f" and flat.dtype.kind != "f" and flat.itemsize == size
-    raw = flat.view(np.uint8) if in_place else np.empty(image.frame_bytes, np.uint8)
+    raw = flat.view(np.uint8) if in_place else _buffer(image.frame_bytes)
     source.seek(image.offset + one.frame * image.frame_bytes)
     _read_exactly(source, raw)
     if image.big_endian and size > 1:
         kernels.swap_bytes(raw, size)
     elif image.swap_words:
         raw = _unswapped(source, one)
+    if mark is not None:
+        _mark(one, raw, mark, size)
     if image.kind == "f":
         values = raw.view(f"f{size}")
         flat[...] = values if one.slope == 1 and one.intercept == 0 else values * one.slope + one.intercept
     elif not (in_place and _identical(one, flat.dtype)) or image.swap_words:
         _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
+
+
+_threads = threading.local()
+_LARGEST_KEPT = 1 << 24
+
+
+def _buffer(size: int) -> np.ndarray:
+    """Memory for one frame, kept by each thread: new memory costs as much as the conversion itself."""
+    kept = getattr(_threads, "buffer", None)
+    if kept is None or len(kept) < size:
+        kept = np.empty(size, np.uint8)
+        if size <= _LARGEST_KEPT:
+            _threads.buffer = kept
+    return kept[:size]
 
 
 def _rescale(
@@ -195,7 +215,7 @@ def _read_exactly(source: BinaryIO, raw: np.ndarray) -> None:
     while done < len(view):
         count = source.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
-            raise DecodeError(
+            raise TruncatedPixels(
                 f"the pixel data are truncated: {len(view) - done} bytes of a frame are missing"
             )
         done += count
@@ -223,51 +243,118 @@ def _identical(one: Slice, dtype: np.dtype) -> bool:
     )  # fmt: skip
 
 
+def _fill_bits(source: BinaryIO, slices: Sequence[Slice], targets: Sequence[np.ndarray]) -> None:
+    """Pixels of one bit, the first in the lowest; a frame starts where the one before it ends, inside a byte."""
+    image = slices[0].image
+    if image.big_endian:
+        raise UnsupportedEncoding("pixels of one bit in a big-endian file")
+    count = image.rows * image.columns
+    for one, target in zip(slices, targets, strict=True):
+        first = one.frame * count
+        raw = np.empty((first + count + 7) // 8 - first // 8, np.uint8)
+        source.seek(image.offset + first // 8)
+        _read_exactly(source, raw)
+        bits = np.unpackbits(raw, bitorder="little")[first % 8 : first % 8 + count].reshape(target.shape)
+        target[...] = bits if (one.slope, one.intercept) == (1, 0) else bits * one.slope + one.intercept
+
+
+def _mark(one: Slice, raw: np.ndarray, mark: np.ndarray, size: int) -> None:
+    """Mark the stored values that stand for no data, before they are rescaled."""
+    image = one.image
+    if image.padding is None:
+        return
+    low, high = image.padding
+    flat = mark.reshape(-1).view(np.uint8)
+    if image.kind == "f":
+        values = raw.view(f"f{size}")
+        np.equal(values, values.dtype.type(low), out=mark.reshape(-1))
+        return
+    shift, bits = image.shift, image.stored
+    least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if image.kind == "i" else (0, (1 << bits) - 1)
+    if low < least or high > most:  # a value that only the unused bits can make
+        shift, bits = 0, image.allocated
+    kernels.mark(raw, flat, size, shift, bits, image.kind == "i", int(low), int(high))
+
+
+# -------------------------------------------------------------------------------------------------------- RLE
+
+
+def _fill_rle(
+    file: BinaryIO,
+    image: Image,
+    slices: Sequence[Slice],
+    targets: Sequence[np.ndarray],
+    marks: Sequence[np.ndarray | None],
+) -> None:
+    extents = frame_extents(file, image)
+    size = image.allocated // 8
+    for one, target, mark in zip(slices, targets, marks, strict=True):
+        frame = read_frame(file, extents[one.frame])
+        flat = target.reshape(-1)
+        in_place = flat.dtype.kind != "f" and flat.itemsize == size
+        raw = flat.view(np.uint8) if in_place else _buffer(image.frame_bytes)
+        wrong = kernels.unpack_rle(np.frombuffer(frame, np.uint8), raw, size)
+        if wrong:
+            raise (TruncatedPixels if wrong == 1 else DecodeError)(
+                "the RLE data end before the frame is full" if wrong == 1 else "the RLE header does not fit the frame"
+            )
+        if mark is not None:
+            _mark(one, raw, mark, size)
+        if not (in_place and _identical(one, flat.dtype)):
+            _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
+
+
 # ----------------------------------------------------------------------------------------- pydicom's decoders
 
 
 def _fill_decoded(
-    file: BinaryIO, image: Image, slices: Sequence[Slice], targets: Sequence[np.ndarray]
+    file: BinaryIO,
+    image: Image,
+    slices: Sequence[Slice],
+    targets: Sequence[np.ndarray],
+    marks: Sequence[np.ndarray | None],
+    limits: Limits,
 ) -> None:
     _check_decoder(image)
-    _check_expansion(image)
-    dataset = parse(file)
-    frames = [s.frame for s in slices]
-    if image.frames > 1:
-        arrays: Iterator[np.ndarray] = iter_pixels(dataset, raw=not image.colour, indices=frames)
+    request = _isolate.request_for(
+        image.syntax,
+        [one.frame for one in slices] if image.frames > 1 else None,
+        colour=image.colour,
+        palette=image.photometric == "PALETTE COLOR",
+        lut=image.lut,
+    )
+    if image.encapsulated:
+        extents = frame_extents(file, image)  # what is cut off is seen before any decoder
+        if image.syntax in SIZED:
+            for one in slices:
+                check_codestream(read_frame(file, extents[one.frame]), image)
+    file.seek(0)
+    data = file.read()
+    foreign = image.encapsulated and image.syntax != _RLE  # pydicom's own RLE decoder is Python
+    if foreign and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
+        arrays = _isolate.decode(data, request, limits)
     else:
-        arrays = iter([pixel_array(dataset, raw=not image.colour)])
-    for one, target, array in zip(slices, targets, arrays, strict=True):
-        if image.photometric == "PALETTE COLOR":
-            array = apply_color_lut(array, dataset)
+        arrays = _worker.frames_of(data, request)
+    for one, target, mark, array in zip(slices, targets, marks, arrays, strict=True):
         if array.shape != target.shape:
             raise DecodeError(
                 f"the decoder gave a frame of shape {array.shape}, the header says {target.shape}"
             )
         if image.lut or image.colour:
-            _copy(apply_modality_lut(array, dataset) if image.lut else array, target)
+            _copy(array, target)
         else:
-            _convert(one, array, target)
+            _convert(one, array, target, mark)
 
 
 def _check_decoder(image: Image) -> None:
     try:
         decoder = get_decoder(UID(image.syntax))
     except NotImplementedError:
-        raise DecodeError(f"there is no decoder for {_syntax_name(image)}") from None
+        raise UnsupportedEncoding(f"there is no decoder for {_syntax_name(image)}") from None
     if not decoder.is_available:
-        raise DecodeError(
+        raise UnsupportedEncoding(
             f"{_syntax_name(image)} needs decoders that are not installed: pip install 'fastmed[archive]'"
         )
-
-
-def _check_expansion(image: Image) -> None:
-    if not image.encapsulated:
-        return
-    wanted = image.frame_bytes * image.frames
-    present = image.size - image.offset
-    if wanted > _LARGE and wanted > _EXPANSION * present:
-        raise DecodeError(f"the header claims {wanted} bytes of pixels for {present} compressed bytes")
 
 
 def _copy(array: np.ndarray, target: np.ndarray) -> None:
@@ -280,10 +367,12 @@ def _copy(array: np.ndarray, target: np.ndarray) -> None:
     target[...] = array
 
 
-def _convert(one: Slice, array: np.ndarray, target: np.ndarray) -> None:
+def _convert(one: Slice, array: np.ndarray, target: np.ndarray, mark: np.ndarray | None) -> None:
     image = one.image
     array = np.ascontiguousarray(array)
     signed = array.dtype.kind == "i" or image.kind == "i"
+    if mark is not None and image.padding is not None:
+        np.logical_and(array >= image.padding[0], array <= image.padding[1], out=mark)
     if image.kind == "f" or array.dtype.kind == "f":
         target[...] = array * one.slope + one.intercept
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import GeometryError, MissingSlices, NoGeometry, RepeatedPositions
-from ._header import Slice, Vector
+from ._model import Slice, Vector
 
 #: A slice may lie this part of the spacing off its place...
 POSITION_TOLERANCE = 1e-2
@@ -74,18 +74,31 @@ def affine_of(slices: Sequence[Slice]) -> np.ndarray:
     """
     first = slices[0]
     assert first.orientation is not None and first.spacing is not None
-    row, column, normal = axes_of(first.orientation)
+    normal = axes_of(first.orientation)[2]
     positions = np.array([s.position for s in slices], dtype=np.float64)
     if len(slices) == 1:
         step = normal * (first.between or 1.0)
     else:
         step = _checked_step(positions, normal, first.spacing)
+    return affine_with(first, step)
+
+
+def affine_with(first: Slice, step: np.ndarray) -> np.ndarray:
+    """The affine of the plane of `first` with a given step between slices."""
+    assert first.orientation is not None and first.spacing is not None
+    row, column, _ = axes_of(first.orientation)
     affine = np.eye(4)
     affine[:3, 0] = step
     affine[:3, 1] = column * first.spacing[0]
     affine[:3, 2] = row * first.spacing[1]
-    affine[:3, 3] = positions[0]
+    affine[:3, 3] = first.position
     return affine
+
+
+def line_of(slices: Sequence[Slice]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the slices, and the normal of the first one's plane."""
+    assert slices[0].orientation is not None
+    return np.array([s.position for s in slices], dtype=np.float64), axes_of(slices[0].orientation)[2]
 
 
 def flat_affine(one: Slice) -> np.ndarray:

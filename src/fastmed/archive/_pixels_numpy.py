@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -37,3 +39,46 @@ def convert(
     else:
         target[...] = (values * int(slope) + int(intercept)).astype(target.dtype)
     return bounds
+
+
+def mark(
+    raw: np.ndarray, flags: np.ndarray, size: int, shift: int, bits: int, signed: bool, low: int, high: int
+) -> None:
+    """Set `flags` to 1 where the stored value lies between `low` and `high`; see `_pixels.pyx`."""
+    values = np.empty(len(flags), np.int64)
+    convert(raw, values, size, shift, bits, signed, 1, 0)
+    flags[...] = (values >= low) & (values <= high)
+
+
+def unpack_rle(frame: np.ndarray, target: np.ndarray, size: int) -> int:
+    """Decode one RLE frame; see `_pixels.pyx`."""
+    data, n = frame.tobytes(), len(target) // size
+    if n * size != len(target):
+        raise ValueError(f"target must hold whole values of {size} bytes, found {len(target)}")
+    if n == 0 or not data:
+        return 0 if n == 0 else 1
+    head = np.frombuffer(data[:64], "<u4")
+    if len(head) < 16 or head[0] != size:
+        return 2
+    bounds = [*map(int, head[1 : 1 + size]), len(data)]
+    for s, (start, end) in enumerate(itertools.pairwise(bounds)):
+        if start < 64 or end < start or end > len(data):
+            return 1 if start >= len(data) or end > len(data) else 2
+        plane = _unpack(data[start:end], n)
+        if len(plane) < n:
+            return 1
+        target[size - 1 - s :: size] = np.frombuffer(plane, np.uint8)
+    return 0
+
+
+def _unpack(segment: bytes, n: int) -> bytes:
+    plane, at = bytearray(), 0
+    while at < len(segment) and len(plane) < n:
+        head, at = segment[at], at + 1
+        if head < 128:
+            plane += segment[at : at + head + 1]
+            at += head + 1
+        elif head > 128:
+            plane += segment[at : at + 1] * (257 - head)
+            at += 1
+    return bytes(plane[:n])

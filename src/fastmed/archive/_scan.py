@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import NoDicomError, SeriesError, UnsupportedImageError
-from ._header import Slice, quiet, read_header
+import numpy as np
+
+from ..errors import LimitExceeded, NoDicomError, SeriesError, UnsupportedImageError
+from . import _faults
+from ._cache import Cache, stamp_of
+from ._describe import Found, read_header
+from ._limits import DEFAULT, Limits
+from ._model import Slice, hashing_with
+from ._quick import Templates
 from ._series import Refusal, Series, build
+from ._source import is_url, is_zip, quiet, require_fsspec, zip_members
+
+if TYPE_CHECKING:
+    import pandas
+
+    from ..volume import Volume
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +46,8 @@ class Failure:
         Whether voxels are lost by it: False for files that are no images, no DICOM, or copies.
     key : str
         Key of the series that the file belongs to, without suffix; empty where that is not known.
+    cause : bool
+        Whether the file itself is at fault, and not only the series that it belongs to.
     """
 
     path: str
@@ -38,6 +55,7 @@ class Failure:
     error: type[SeriesError] = field(default=SeriesError, repr=False)
     lost: bool = field(default=False, repr=False)
     key: str = field(default="", repr=False)
+    cause: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -61,17 +79,84 @@ class Index:
     def __repr__(self) -> str:
         return f"Index({len(self.series)} series, {len(self.failures)} failures)"
 
+    def read(self, series: str, *, dtype: Any = "auto", limits: Limits = DEFAULT) -> Volume:
+        """Read a series by its key; see `read_series`.
 
-def scan(root: Any, *, progress: Progress | None = None) -> Index:
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        from ._read import read_series
+
+        found = {one.key: one for one in self.series}
+        if series not in found:
+            raise KeyError(f"no series {series!r} in the index of {len(found)}")
+        return read_series(found[series], dtype=dtype, limits=limits)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each series: key, hashes of patient and study, modality, geometry, counts, fault."""
+        return [_row(one) for one in self.series]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table of `rows`."""
+        import pandas
+
+        return pandas.DataFrame(self.rows(), columns=COLUMNS)
+
+
+COLUMNS = [
+    "series", "patient", "study", "modality", "axes", "n_slices", "rows", "columns", "spacing_z", "spacing_y",
+    "spacing_x", "geometry", "units", "files", "split_by", "split_index", "fault",
+]  # fmt: skip
+
+
+def _row(one: Series) -> dict[str, Any]:
+    sizes = [math.nan] * 3
+    if one.meta["geometry"] != "none":
+        sizes = [float(v) for v in np.linalg.norm(one.affine[:3, :3], axis=0)]
+    values = (
+        one.key, one.patient, one.study, one.modality, one.axes, one.n_slices, one.shape[1], one.shape[2], *sizes,
+        one.meta["geometry"], one.meta["units"], len(one.paths), one.meta.get("split_by", ""),
+        one.meta.get("split_index", 0), one.fault,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def scan(
+    root: Any,
+    *,
+    on_fault: str = "raise",
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+    index: Any = None,
+    project_key: bytes = b"",
+) -> Index:
     """Find the series under a folder, reading headers only.
 
     Parameters
     ----------
     root : path_like
-        A folder, searched with all its sub-folders, or one file. Links inside it are not followed, and FIFOs,
-        devices and sockets not opened; each is a row in the failures.
+        A folder, searched with all its sub-folders; a zip file, which is read in place; one file; or a URL of a
+        folder or file that fsspec opens. Zip files inside a folder are searched too. Links inside it are not
+        followed, and FIFOs, devices and sockets not opened; each is a row in the failures.
+    on_fault : {'raise', 'split', 'regrid', 'keep'}, optional
+        What becomes of series that are no regular volume, or have slices that cannot be decoded. 'raise': they
+        are refused, each file with a row in the failures. 'split': regular runs of slices become series of their
+        own. 'regrid': slices are interpolated linearly on a grid of the commonest distance. 'keep': the slices
+        that are there become one volume of the mean distance. Series of the last three say so in ``fault``,
+        and their volumes in ``meta['fault']``.
+    limits : Limits, optional
+        What one file may ask for.
     progress : callable, optional
         Called as ``progress(files_done, files_in_all)``.
+    index : path_like, optional
+        An SQLite file that keeps what was found; made when it is missing. The next scan reads only files that are
+        new or have changed, and one that was killed goes on where it was. It holds no names, neither of patients
+        nor of files. Members of zip files and URLs are always read.
+    project_key : bytes, optional
+        A secret with which the hashes of identifiers are made (HMAC). Without it they are plain SHA-256, and who
+        knows a UID can tell whether it is there.
 
     Returns
     -------
@@ -79,12 +164,15 @@ def scan(root: Any, *, progress: Progress | None = None) -> Index:
         Files are grouped by SeriesInstanceUID and then by what forbids one volume: rows and columns,
         orientation, pixel spacing, frame of reference, photometric interpretation, localizers; and where
         positions repeat by time, echo, b-value, acquisition and the like. What still is no regular volume is
-        in `failures`. An empty folder gives an empty index.
+        in `failures`, and so is all of a series of which a file cannot be read. An empty folder gives an empty
+        index.
 
     Raises
     ------
     FileNotFoundError
         If `root` does not exist.
+    ValueError
+        If `on_fault` is none of the above.
 
     Examples
     --------
@@ -95,37 +183,146 @@ def scan(root: Any, *, progress: Progress | None = None) -> Index:
     >>> index.series[0].shape
     (1, 128, 128)
     """
+    _faults.check_choice(on_fault)
     root = os.fspath(root)
-    if not os.path.exists(root):
-        raise FileNotFoundError(f"root must be a folder or a file: {root!r} does not exist")
-    folder = root if os.path.isdir(root) else os.path.dirname(root)
     failures: list[Failure] = []
+    folder, files = list_files(root, limits, failures)
+    with hashing_with(project_key):
+        if index is None:
+            return index_of(root, folder, _headers(files, limits, progress), failures, on_fault, limits)
+        cache, complete = Cache(os.fspath(index), folder, limits), False
+        own = os.path.realpath(os.fspath(index))  # and the files that SQLite keeps beside it
+        files = [path for path in files if not path.startswith(own)]
+        try:
+            made = index_of(root, folder, _headers(files, limits, progress, cache), failures, on_fault, limits)
+            complete = True
+        finally:
+            cache.close(complete)
+        return made
+
+
+def _headers(
+    files: list[str], limits: Limits, progress: Progress | None, cache: Cache | None = None
+) -> Iterator[tuple[str, Found]]:
+    templates = Templates()
+    for done, path in enumerate(files):
+        found = None if cache is None or is_url(path) else cache.get(path)
+        if found is None:
+            stamp = None if cache is None or is_url(path) else stamp_of(path)  # before it is read
+            found = read_header(path, limits, templates)
+            if cache is not None:
+                cache.put(path, found, stamp)
+        yield path, found
+        if progress is not None:
+            progress(done + 1, len(files))
+
+
+def index_of(
+    root: str, folder: str, headers: Iterable[tuple[str, Found]], failures: list[Failure], on_fault: str, limits: Limits
+) -> Index:
+    """The index of what is in files, given as (path, what its header holds)."""
     slices: list[Slice] = []
-    files = [os.path.realpath(root)] if folder != root else list(_files(folder, failures))
+    broken: dict[str, list[SeriesError]] = defaultdict(list)
     with quiet():
-        for done, path in enumerate(files):
-            try:
-                slices += read_header(path)[1]
-            except SeriesError as error:
-                failures.append(_file_failure(path, folder, error))
-            if progress is not None:
-                progress(done + 1, len(files))
-        series, refusals = build(slices)
-    for refusal in refusals:
-        failures += _refusal_rows(refusal, folder)
+        for path, found in headers:
+            slices += found.slices
+            if found.error is not None:
+                failures.append(_file_failure(path, folder, found))
+                if failures[-1].lost and found.series:
+                    broken[found.series].append(found.error)
+        series, refusals = build(slices, broken, on_fault=on_fault, limits=limits)
+    failures += [row for refusal in refusals for row in _refusal_rows(refusal, folder)]
+    failures += _dropped_rows(slices, series, failures, folder)
     return Index(root, series, sorted(failures, key=lambda f: (f.path, f.reason)))
 
 
-def _file_failure(path: str, folder: str, error: SeriesError) -> Failure:
+def _file_failure(path: str, folder: str, found: Found) -> Failure:
+    error = found.error
+    assert error is not None
     benign = isinstance(error, (NoDicomError, UnsupportedImageError))
-    return Failure(os.path.relpath(path, folder), str(error), type(error), not benign)
+    return Failure(_relative(path, folder), str(error), type(error), not benign, found.series[:16], True)
+
+
+def _relative(path: str, folder: str) -> str:
+    """A place as seen from the folder that was scanned."""
+    if path.startswith("zip://"):
+        member, _, outer = path.partition("::")
+        return f"{member}::{os.path.relpath(outer, folder)}"
+    if is_url(path):
+        return path.removeprefix(folder).lstrip("/") or path
+    return os.path.relpath(path, folder)
 
 
 def _refusal_rows(refusal: Refusal, folder: str) -> Iterator[Failure]:
-    benign = not refusal.lost or isinstance(refusal.error, UnsupportedImageError)
-    for path in sorted({s.image.path for s in refusal.slices}):
-        key = refusal.slices[0].image.series[:16]
-        yield Failure(os.path.relpath(path, folder), str(refusal.error), type(refusal.error), not benign, key)
+    """A row per file: what is wrong with it, or with the series that it belongs to."""
+    for path, one in sorted({s.image.path: s for s in refusal.slices}.items()):
+        error = one.image.fault or refusal.error
+        benign = not refusal.lost or isinstance(error, UnsupportedImageError)
+        key = one.image.series[:16]
+        yield Failure(_relative(path, folder), str(error), type(error), not benign, key, one.image.fault is not None)
+
+
+def _dropped_rows(
+    slices: list[Slice], series: list[Series], failures: list[Failure], folder: str
+) -> Iterator[Failure]:
+    """A row for each broken file that `on_fault` left out of a series."""
+    rows = {f.path for f in failures}
+    for image in {s.image.path: s.image for s in slices if s.image.fault is not None}.values():
+        path = _relative(image.path, folder)
+        if path not in rows:
+            assert image.fault is not None
+            yield Failure(path, str(image.fault), type(image.fault), True, image.series[:16], True)
+
+
+# ------------------------------------------------------------------------------------------- what is to be read
+
+
+def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, list[str]]:
+    """The folder that rows are relative to, and the places of all files in or under `root`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `root` does not exist.
+    """
+    if is_url(root):
+        return _remote_files(root)
+    if not os.path.exists(root):
+        raise FileNotFoundError(f"root must be a folder or a file: {root!r} does not exist")
+    if os.path.isdir(root):
+        return root, list(_with_members(_files(root, failures), root, limits, failures))
+    path = os.path.realpath(root)
+    folder = os.path.dirname(path)
+    if not is_zip(path):
+        return folder, [path]
+    return folder, list(_members(path, folder, limits, failures))
+
+
+def _remote_files(root: str) -> tuple[str, list[str]]:
+    files, place = require_fsspec().core.url_to_fs(root)
+    if not files.exists(place):
+        raise FileNotFoundError("root must be a folder or a file: the URL does not exist")
+    if files.isfile(place):
+        return root.rpartition("/")[0], [files.unstrip_protocol(place)]
+    return files.unstrip_protocol(place), [files.unstrip_protocol(p) for p in sorted(files.find(place))]
+
+
+def _with_members(paths: Iterable[str], folder: str, limits: Limits, failures: list[Failure]) -> Iterator[str]:
+    """The paths, with zip files (by their names, to open no file twice) replaced by what is in them."""
+    for path in paths:
+        if not path.lower().endswith(".zip") or not is_zip(path):
+            yield path
+        else:
+            yield from _members(path, folder, limits, failures)
+
+
+def _members(path: str, folder: str, limits: Limits, failures: list[Failure]) -> list[str]:
+    try:
+        return zip_members(path, limits)
+    except SeriesError as error:
+        lost = isinstance(error, LimitExceeded)
+        failures.append(Failure(_relative(path, folder), str(error), type(error), lost))
+        return []
 
 
 def _files(folder: str, failures: list[Failure]) -> Iterator[str]:

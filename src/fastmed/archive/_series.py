@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..errors import NoGeometry, RepeatedPositions, SeriesError, UnsupportedImageError
-from . import _geometry
-from ._header import SPLITTERS, Slice, read_pixel_digest
+from . import _faults, _geometry
+from ._limits import DEFAULT, Limits
+from ._model import SPLITTERS, Slice
+from ._parse import read_pixel_digest
+from ._source import name_of
 
 #: Pixel spacings further apart than this part belong to different volumes (0.1 pixel at the rim of 512).
 SPACING_TOLERANCE = 2e-4
@@ -56,6 +59,8 @@ class Series:
         Hashes, for grouping.
     meta : dict
         What the volume will carry.
+    fault : str
+        What is wrong with the series and was accepted by `on_fault`; empty for a series that is right.
     """
 
     key: str
@@ -68,6 +73,8 @@ class Series:
     study: str
     meta: dict[str, Any]
     slices: tuple[Slice, ...] = field(repr=False)
+    fault: str = ""
+    places: tuple[float, ...] | None = field(default=None, repr=False)
 
     @property
     def n_slices(self) -> int:
@@ -89,28 +96,47 @@ class Refusal:
     lost: bool = True
 
 
-def build(slices: Iterable[Slice]) -> tuple[list[Series], list[Refusal]]:
-    """All the series in the slices of any number of files."""
+def build(
+    slices: Iterable[Slice],
+    broken: Mapping[str, Sequence[SeriesError]] | None = None,
+    *,
+    on_fault: str = "raise",
+    limits: Limits = DEFAULT,
+) -> tuple[list[Series], list[Refusal]]:
+    """All the series in the slices of any number of files.
+
+    `broken` holds, by series, the errors of files whose slices are not known: with 'raise' their series are refused,
+    since nobody can say what they lack.
+    """
     by_uid: dict[str, list[Slice]] = defaultdict(list)
     for one in slices:
         by_uid[one.image.series].append(one)
     series: list[Series] = []
     refusals: list[Refusal] = []
     for uid in sorted(by_uid):
-        _build_one(uid, by_uid[uid], series, refusals)
+        lost = (broken or {}).get(uid, ())
+        _build_one(uid, by_uid[uid], lost, on_fault, limits, series, refusals)
     return series, refusals
 
 
-def _build_one(uid: str, slices: list[Slice], series: list[Series], refusals: list[Refusal]) -> None:
-    slices, copies = _without_copies(slices)
+def _build_one(
+    uid: str,
+    slices: list[Slice],
+    lost: Sequence[SeriesError],
+    on_fault: str,
+    limits: Limits,
+    series: list[Series],
+    refusals: list[Refusal],
+) -> None:
+    slices, copies = _without_copies(slices, limits)
     refusals += copies
     groups = _by_geometry(slices)
     for identity, group in groups:
         suffix = "" if len(groups) == 1 else _suffix(uid, identity)
         try:
-            parts, by = _by_time(group) if _placed(group) else _single_images(group)
+            parts, by = _by_time(group, on_fault) if _placed(group) else _single_images(group, on_fault, limits)
         except SeriesError as error:
-            refusals.append(Refusal(group, error))
+            refusals.append(Refusal(group, _of_several(error, len(groups))))
             continue
         for index, (value, part) in enumerate(parts):
             split = (
@@ -118,9 +144,36 @@ def _build_one(uid: str, slices: list[Slice], series: list[Series], refusals: li
             )
             end = suffix if not split else _suffix(uid, (identity, value))
             try:
-                series.append(_series(uid[:16] + end, part, split))
+                series += _of_part(uid, end, part, split, lost, on_fault)
             except SeriesError as error:
                 refusals.append(Refusal(part, _of_several(error, len(groups))))
+
+
+def _of_part(
+    uid: str, end: str, part: list[Slice], split: dict[str, Any], lost: Sequence[SeriesError], on_fault: str
+) -> list[Series]:
+    """The series in one part: one, or more where a fault splits it."""
+    key = uid[:16] + end
+    if not _placed(part):
+        return [_flat_series(key, part, split)]
+    missing = _lost_fault(lost)
+    if missing is not None and on_fault == "raise":
+        raise missing
+    found = _faults.stacks(part, on_fault)
+    note = f"{type(missing).__name__}: {missing}" if missing is not None else ""
+    made = []
+    for n, stack in enumerate(found):
+        run = {} if len(found) == 1 else {"run_index": n, "run_count": len(found)}
+        name = key if len(found) == 1 else uid[:16] + _suffix(uid, (end, "run", stack.slices[0].image.instance))
+        fault = "; ".join(text for text in (stack.fault, note) if text)
+        made.append(_placed_series(name, stack, {**split, **run}, fault))
+    return made
+
+
+def _lost_fault(lost: Sequence[SeriesError]) -> SeriesError | None:
+    if not lost:
+        return None
+    return type(lost[0])(f"{len(lost)} of its files cannot be read ({name_of(lost[0].paths[0])}: {lost[0]})")
 
 
 def _of_several(error: SeriesError, groups: int) -> SeriesError:
@@ -136,7 +189,7 @@ def _suffix(uid: str, identity: Hashable) -> str:
 # -------------------------------------------------------------------------------------------------- set apart
 
 
-def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Refusal]]:
+def _without_copies(slices: list[Slice], limits: Limits) -> tuple[list[Slice], list[Refusal]]:
     """Drop files that are the same object with the same pixels a second time."""
     count = Counter((s.image.instance, s.image.syntax, s.frame) for s in slices)
     if not count or max(count.values()) == 1:
@@ -147,7 +200,7 @@ def _without_copies(slices: list[Slice]) -> tuple[list[Slice], list[Refusal]]:
     for one in sorted(slices, key=lambda s: s.image.path):
         image = one.image
         if count[image.instance, image.syntax, one.frame] > 1:
-            what = (image.instance, image.syntax, one.frame, one.position, read_pixel_digest(image))
+            what = (image.instance, image.syntax, one.frame, one.position, read_pixel_digest(image, limits))
             if seen.setdefault(what, image.path) != image.path:
                 copies.append(Refusal([one], SeriesError("a copy of another file of the series"), lost=False))
                 continue
@@ -215,7 +268,9 @@ def _placed(group: list[Slice]) -> bool:
     return not group[0].image.colour and group[0].position is not None and group[0].orientation is not None
 
 
-def _single_images(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
+def _single_images(
+    group: list[Slice], on_fault: str, limits: Limits
+) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
     """Images and sequences without a place: each file by itself."""
     files: dict[str, list[Slice]] = defaultdict(list)
     for one in group:
@@ -223,18 +278,21 @@ def _single_images(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]
     if len(files) > 1 and group[0].image.modality in _TOMOGRAPHIC:
         if group[0].image.colour:
             raise UnsupportedImageError(f"{len(files)} colour slices: a volume holds one value per voxel")
+        numbers = [one.image.number for one in group]
+        if on_fault == "keep" and None not in numbers and len(set(numbers)) == len(group):
+            return [((), sorted(group, key=lambda one: one.image.number or 0))], ""
         raise NoGeometry(
             f"{len(files)} slices without position and orientation: their order in space is unknown"
         )
     parts = sorted(files.values(), key=lambda part: (part[0].image.number or 0, part[0].image.instance))
     names: list[Hashable] = [part[0].image.instance for part in parts]
     if len(set(names)) < len(names):  # one object several times, with other pixels or in other encodings
-        digests = [(part[0].image.syntax, read_pixel_digest(part[0].image)) for part in parts]
+        digests = [(part[0].image.syntax, read_pixel_digest(part[0].image, limits)) for part in parts]
         names = [(n, d, digests[:i].count(d)) for i, (n, d) in enumerate(zip(names, digests, strict=True))]
     return list(zip(names, parts, strict=True)), "image"
 
 
-def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
+def _by_time(group: list[Slice], on_fault: str) -> tuple[list[tuple[Hashable, list[Slice]]], str]:
     """The slices as parts that hold every position once: time points, echoes, b-values, phases..."""
     places = _geometry.place_keys(group)
     if len(set(places)) == len(group):
@@ -251,6 +309,8 @@ def _by_time(group: list[Slice]) -> tuple[list[tuple[Hashable, list[Slice]]], st
     blocks = _instance_blocks(group, places)
     if blocks:
         return blocks, "InstanceNumber"
+    if on_fault in ("split", "keep"):
+        return [((), group)], ""
     raise RepeatedPositions(
         f"{len(group)} slices at {len(set(places))} positions, and no time, echo, acquisition or other tag "
         "tells which belong together"
@@ -341,26 +401,60 @@ def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashab
 # --------------------------------------------------------------------------------------------------- a series
 
 
-def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
-    first = slices[0]
-    image = first.image
-    if _placed(slices):
-        if first.spacing is None:
-            raise NoGeometry("the slices have positions but no pixel spacing")
-        slices = _geometry.order(slices)
-        first = slices[0]
-        affine, axes, geometry = _geometry.affine_of(slices), "zyx", "patient"
-    else:
+def _placed_series(key: str, stack: _faults.Stack, extra: dict[str, Any], fault: str) -> Series:
+    first = stack.slices[0].image
+    shape = (stack.count, first.rows, first.columns)
+    if fault:
+        extra = {**extra, "fault": fault}
+    if stack.heights is not None:
+        extra = {**extra, "heights_mm": stack.heights}
+    if stack.places is not None:
+        extra = {**extra, "interpolated": _interpolated(stack.places)}
+    return _series(key, stack.slices, shape, "zyx", stack.affine, "patient", extra, fault, stack.places)
+
+
+def _interpolated(places: tuple[float, ...]) -> tuple[int, ...]:
+    """The slices of the volume that no file holds."""
+    held = {round(place) for place in places if abs(place - round(place)) <= _geometry.POSITION_TOLERANCE}
+    return tuple(k for k in range(round(places[-1]) + 1) if k not in held)
+
+
+def _flat_series(key: str, slices: list[Slice], extra: dict[str, Any]) -> Series:
+    """Images and frames that have no place in the patient."""
+    broken = _faults.broken_slices(slices)
+    if broken is not None:
+        raise broken
+    image, fault = slices[0].image, ""
+    several = len({one.image.path for one in slices}) > 1
+    if not several:
         slices = sorted(slices, key=lambda s: s.frame)
         if image.modality in _TOMOGRAPHIC and len(slices) > 1 and not image.colour:
             raise NoGeometry(
                 f"{len(slices)} frames without position and orientation: their order in space is unknown"
             )
-        axes = "tyxc" if image.colour else "tyx" if len(slices) > 1 else "zyx"
-        affine, geometry = _geometry.flat_affine(first), "pixel spacing" if first.spacing else "none"
-    shape: tuple[int, ...] = (len(slices), image.rows, image.columns)
-    if image.colour:
-        shape += (3,)
+    else:
+        fault = "NoGeometry: slices without position, in the order of their instance numbers"
+        extra = {**extra, "fault": fault}
+    axes = "tyxc" if image.colour else "tyx" if len(slices) > 1 and not several else "zyx"
+    shape: tuple[int, ...] = (len(slices), image.rows, image.columns, *((3,) if image.colour else ()))
+    geometry = "pixel spacing" if slices[0].spacing else "none"
+    return _series(key, slices, shape, axes, _geometry.flat_affine(slices[0]), geometry, extra, fault)
+
+
+def _series(
+    key: str,
+    slices: list[Slice],
+    shape: tuple[int, ...],
+    axes: str,
+    affine: np.ndarray,
+    geometry: str,
+    extra: dict[str, Any],
+    fault: str,
+    places: tuple[float, ...] | None = None,
+) -> Series:
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        raise NoGeometry("pixel spacings and distances of slices that span no volume")
+    image = slices[0].image
     meta = {
         "series": key,
         "patient": image.patient,
@@ -368,17 +462,18 @@ def _series(key: str, slices: list[Slice], split: dict[str, Any]) -> Series:
         "study": image.study,
         "modality": image.modality,
         "units": _units(slices),
-        "n_slices": len(slices),
+        "n_slices": shape[0],
         "axes": axes,
         "geometry": geometry,
+        "frame_of_reference": image.frame_of_reference,
         "photometric": image.photometric,
         "transfer_syntax": image.syntax if image.known_syntax else "",
-        **split,
+        **extra,
         **dict(image.facts),
     }
     paths = tuple(dict.fromkeys(s.image.path for s in slices))
     return Series(
-        key, image.modality, paths, shape, axes, affine, image.patient, image.study, meta, tuple(slices)
+        key, image.modality, paths, shape, axes, affine, image.patient, image.study, meta, tuple(slices), fault, places
     )
 
 

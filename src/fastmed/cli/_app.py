@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from . import _archive
 from ._terminal import (
     BAD_INPUT,
     BUG,
@@ -290,3 +291,6 @@ def _score(evaluation: Any, synthetic: bool) -> str:
     from . import _run
 
     return ("on synthetic data: " if synthetic else "") + _run.score_in_words(evaluation)
+
+
+_archive.register(app)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..archive import Series, read_series
+from ..archive._source import open_source
 from ..features import FEATURES_VERSION, extract_features, feature_names
 from ..features._planes import planes
 from ..volume import Volume
@@ -60,7 +61,8 @@ def unit_key(series: Series, settings: Settings) -> str:
 
 
 def _file_digest(path: str) -> str:
-    with open(path, "rb") as stream:
+    stream: Any
+    with open_source(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
