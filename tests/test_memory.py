@@ -28,7 +28,7 @@ SHARE, PER_THREAD = 0.05, 1 << 20
 WHOLE_VOLUMES = {
     "generic_laplace": (1.0, "the caller's function gives a volume for each axis, in memory of its own"),
     "generic_gradient_magnitude": (1.0, "the caller's function gives a volume for each axis, in memory of its own"),
-    "gaussian_laplace": (1.0, "integer output: the derivatives along all axes but the first are made one by one and added"),
+    "gaussian_laplace": (1.0, "integer output: derivatives along all axes but the first are made one by one and added"),
     "gaussian_gradient_magnitude": (1.0, "integer output: as gaussian_laplace"),
     "vectorized_filter": (1.0, "the image with its border, as the caller's function wants it"),
 }

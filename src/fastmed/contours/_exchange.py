@@ -6,13 +6,12 @@ import csv
 import io
 import itertools
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._engine.files import atomically
 from ._isolines import Isolines
 from ._marching_cubes import Mesh
 from ._polygons import flat
@@ -21,17 +20,8 @@ from ._trace import Contours
 
 def write_whole(path: Any, data: bytes) -> None:
     """Write a file that is there whole or not at all."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomically(path) as file:
+        file.write(data)
 
 
 def links_of(parents: np.ndarray) -> np.ndarray:
