@@ -103,6 +103,7 @@ class BuildExt(build_ext):
             extension.extra_compile_args += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g", "-O1"]
             extension.extra_link_args += [f"-fsanitize={sanitizers}"]
         elif os.environ.get("FASTMED_BUILD_SYMBOLS") != "1":
+            extension.extra_compile_args.append("-g0")  # Python's own flags ask for -g: half as much time again
             extension.extra_link_args.append("-Wl,-s" if sys.platform.startswith("linux") else "-Wl,-dead_strip")
 
     def _openmp_flags(self):
