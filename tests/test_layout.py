@@ -28,7 +28,7 @@ ORDER = [
     {"jobs"},
     {"report"},
     {"plot"},
-    {"ndimage", "cv2", "accelerate", "cli", "demo", "__main__"},
+    {"ndimage", "cv2", "skimage", "accelerate", "cli", "demo", "__main__"},
 ]
 RANK = {stage: rank for rank, group in enumerate(ORDER) for stage in group}
 

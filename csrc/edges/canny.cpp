@@ -3,44 +3,25 @@
 //
 // Blocks of rows go through all local steps while they are in cache, so nothing of the image's size is held beside the
 // marks, which are written into the output itself: 0 nothing, 1 weak, 2 strong. Hysteresis makes weak marks strong
-// inside each block, then over the seams between blocks: the order does not change the set.
+// inside each block, then over the seams between blocks: the order does not change the set. Volumes: canny_volume.hpp.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "border.hpp"
+#include "canny_volume.hpp"
+#include "hysteresis.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
+#include "scaled.hpp"
 #include "separable.hpp"
 
 namespace fastmed {
 namespace {
 
 enum Stage : int { SMOOTHED = 0, MAGNITUDE = 1, MARKS = 2, EDGES = 3 };  // numbers of fastmed.edges._canny
-enum Mark : uint8_t { NOTHING = 0, WEAK = 1, STRONG = 2 };
 
 constexpr int64_t MARGIN = 16;  // elements beside each row: one is needed on either side, 16 keep rows aligned
-
-// --- rows in -------------------------------------------------------------------------------------------------------
-// Integers scaled to [-1, 1] or [0, 1] by one multiplication in double; bool and floats as they are.
-template <class A> void load_scaled(const View& image, int64_t y, A* to) {
-    const char* from = image.data + y * image.strides[0];
-    const int64_t step = image.strides[1], n = image.shape[1];
-    dispatch(image.dtype, [&](auto tag) {
-        using T = typename decltype(tag)::t;
-        auto each = [&](auto value) {
-            if constexpr (std::is_floating_point_v<T>) {
-                for (int64_t x = 0; x < n; ++x) to[x] = static_cast<A>(value(x));
-            } else {
-                const A scale = image.dtype == DType::boolean ? A(1) : A(1) / static_cast<A>(std::numeric_limits<T>::max());
-                for (int64_t x = 0; x < n; ++x) to[x] = std::max(static_cast<A>(value(x)) * scale, A(-1));
-            }
-        };
-        const T* line = reinterpret_cast<const T*>(from);
-        if (step == sizeof(T)) each([=](int64_t x) { return line[x]; });
-        else each([=](int64_t x) { return *reinterpret_cast<const T*>(from + x * step); });
-    });
-}
 
 // --- one row of each step ------------------------------------------------------------------------------------------
 // SciPy's Sobel at every x from the rows above, at and below. `c * 0` keeps what it makes of an infinity at the centre.
@@ -323,8 +304,21 @@ template <class A> void run(const Local<A>& local, int threads) {
 }  // namespace
 
 void canny(View image, View mask, Ints axes, Ints radii, Doubles weights, Ints modes, double cval, View bleed, int stage, double low,
-           double high, View output, int threads) {
+           double high, Doubles spacing, View output, int threads) {
     if (image.size() == 0) return;
+    if (image.ndim == 3) {
+        VolumeSmoothing smoothing;
+        smoothing.cval = cval;
+        auto w = weights.begin();
+        for (size_t k = 0; k < axes.size(); ++k) {
+            const int64_t axis = axes[k], length = 2 * radii[k] + 1;
+            smoothing.radius[axis] = radii[k];
+            smoothing.weights[axis].assign(w, w + length);
+            smoothing.mode[axis] = Mode(modes[k]);
+            w += length;
+        }
+        return CannyVolume(image, mask, smoothing, bleed, spacing, CannyVolume::Stage(stage), low, high, output).run(threads);
+    }
     auto with = [&](auto a) {
         using A = decltype(a);
         run(Local<A>(image, mask, axes, radii, weights, modes, cval, bleed, Stage(stage), low, high, output, threads), threads);

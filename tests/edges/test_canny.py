@@ -280,7 +280,7 @@ def test_dask_takes_a_chunked_mask_and_is_lazy():
 @pytest.mark.parametrize(
     ("image", "arguments", "error", "message"),
     [
-        (np.zeros((4, 4, 4)), {}, ValueError, "3 axes"),
+        (np.zeros((2, 4, 4, 4)), {}, ValueError, "4 axes"),
         (np.zeros(4), {}, ValueError, "1 axes"),
         (np.zeros((0, 4)), {}, ValueError, "empty"),
         (np.zeros((4, 4), np.int64), {}, ValueError, "64-bit"),

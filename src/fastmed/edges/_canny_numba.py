@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..filters._gaussian_numba import gaussian_filter
+from ._hysteresis_numba import hysteresis
 from ._sobel_numba import sobel
 
 SMOOTHED, MAGNITUDE, MARKS, EDGES = range(4)
@@ -13,14 +14,19 @@ NOTHING, WEAK, STRONG = range(3)
 REFLECT = 2
 
 
-def canny(image, mask, axes, radii, weights, modes, cval, bleed, stage, low, high, output, threads):
+def canny(image, mask, axes, radii, weights, modes, cval, bleed, stage, low, high, spacing, output, threads):
     """The image of `stage`: smoothed, gradient magnitude, marks (0, 1 weak, 2 strong), or edges."""
-    masked = mask.ndim == 2
+    masked = mask.ndim == image.ndim
+    if image.ndim == 3:
+        image = image.astype(np.float64) if image.dtype.kind == "f" else image
     smooth = _smooth(_scaled(image), mask if masked else None, axes, radii, weights, modes, cval)
-    if bleed.ndim == 2:
+    if bleed.ndim == image.ndim:
         smooth /= _spread(bleed, image.shape, axes, radii)
     if stage == SMOOTHED:
         output[...] = smooth
+        return
+    if image.ndim == 3:
+        _volume(smooth, mask if masked else None, stage, low, high, np.array(spacing), output)
         return
     gi, gj = np.empty_like(smooth), np.empty_like(smooth)
     sobel(smooth, 0, [REFLECT] * 2, 0.0, gi, threads)
@@ -34,8 +40,7 @@ def canny(image, mask, axes, radii, weights, modes, cval, bleed, stage, low, hig
     if masked:
         _keep_inside(mask, marks)
     if stage == EDGES:
-        _follow(marks)
-        marks = marks == STRONG
+        hysteresis(marks, 2, threads)
     output[...] = marks
 
 
@@ -101,15 +106,95 @@ def _keep_inside(mask, marks):
                 marks[y, x] = NOTHING
 
 
+# --- volumes -----------------------------------------------------------------------------------------------
+TIE = 1e-10  # rounding does not choose between equal magnitudes
+
+
+def _volume(smooth, mask, stage, low, high, spacing, output):
+    """What follows the smoothing of a volume."""
+    gradient = np.stack([_derivative(smooth, axis) * (0.25 / spacing[axis]) for axis in range(3)])
+    magnitude = np.sqrt(gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2)
+    if stage == MAGNITUDE:
+        output[...] = magnitude
+        return
+    marks = np.zeros(smooth.shape, np.uint8)
+    _mark_volume(gradient, magnitude, 1 / spacing, low, high, marks)
+    if mask is not None:
+        _keep_inside_volume(mask, marks)
+    if stage == EDGES:
+        hysteresis(marks, 3, 1)
+    output[...] = marks
+
+
+def _derivative(a, axis):
+    """A difference along one axis and [1 2 1] along the others, the last axis last."""
+    if axis == 0:
+        return _sum(_difference(_sum(a, 1), 0), 2)
+    if axis == 1:
+        return _sum(_sum(_difference(a, 1), 0), 2)
+    return _difference(_sum(_sum(a, 1), 0), 2)
+
+
+def _beside(a, axis):
+    """The values before and after each along an axis; the border reflects."""
+    n = a.shape[axis]
+    before = np.take(a, np.maximum(np.arange(n) - 1, 0), axis)
+    return before, np.take(a, np.minimum(np.arange(n) + 1, n - 1), axis)
+
+
+def _sum(a, axis):
+    before, after = _beside(a, axis)
+    return (before + after) + 2 * a
+
+
+def _difference(a, axis):
+    before, after = _beside(a, axis)
+    return after - before
+
+
 @njit(nogil=True, cache=True)
-def _follow(marks):
-    """Weak marks that hang on a strong one become strong."""
-    ny, nx = marks.shape
-    stack = [(y, x) for y in range(ny) for x in range(nx) if marks[y, x] == STRONG]
-    while stack:
-        y, x = stack.pop()
-        for v in range(y - 1, y + 2):  # the outermost rows and columns hold no marks
-            for u in range(x - 1, x + 2):
-                if marks[v, u] == WEAK:
-                    marks[v, u] = STRONG
-                    stack.append((v, u))
+def _mark_volume(gradient, magnitude, per_mm, low, high, marks):
+    """Where the magnitude is at least `low` and none along the gradient, interpolated, exceeds it."""
+    nz, ny, nx = magnitude.shape
+    for z in range(1, nz - 1):
+        for y in range(1, ny - 1):
+            for x in range(1, nx - 1):
+                m = magnitude[z, y, x]
+                if m >= low and np.isfinite(m):
+                    direction = gradient[:, z, y, x] * per_mm
+                    if _is_highest(magnitude, z, y, x, direction):
+                        marks[z, y, x] = STRONG if m >= high else WEAK
+
+
+@njit(nogil=True, cache=True)
+def _is_highest(magnitude, z, y, x, direction):
+    """The line along the gradient leaves the 26 neighbours in a triangle: between its corners it is interpolated."""
+    share = np.abs(direction)
+    i, j, k = 0, 1, 2
+    if share[i] < share[j]:
+        i, j = j, i
+    if share[j] < share[k]:
+        j, k = k, j
+    if share[i] < share[j]:
+        i, j = j, i
+    most = magnitude[z, y, x] * share[i] * (1 + TIE)
+    for sign in (1, -1):
+        at = np.array([z, y, x])
+        total = 0.0
+        for axis, weight in ((i, share[i] - share[j]), (j, share[j] - share[k]), (k, share[k])):
+            at[axis] += 1 if (direction[axis] > 0) == (sign > 0) else -1
+            total += weight * magnitude[at[0], at[1], at[2]]
+        if not total <= most:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _keep_inside_volume(mask, marks):
+    """Marks stay where all 27 elements around are in the mask."""
+    nz, ny, nx = marks.shape
+    for z in range(1, nz - 1):
+        for y in range(1, ny - 1):
+            for x in range(1, nx - 1):
+                if marks[z, y, x] and not mask[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2].all():
+                    marks[z, y, x] = NOTHING

@@ -1,0 +1,215 @@
+"""Hysteresis: what hangs on something strong is kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+import scipy.sparse.csgraph
+
+from .._engine import threads
+from .._engine.arrays import as_array
+from .._engine.operation import is_dask, kernel, operation
+
+
+def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
+    import dask.array as da
+
+    image = arguments["image"]
+    as_array(np.empty(0, image.dtype), "image")
+    low, high = (_as_threshold(arguments[name], name, image.shape) for name in ("low", "high"))
+    low, high = (_like(t, image) if np.ndim(t) else t for t in (low, high))
+    marks = da.map_blocks(_marks, image, low, high, dtype=np.uint8, meta=np.empty((0,) * image.ndim, np.uint8))
+    return linked(marks, 1)
+
+
+def _like(threshold: Any, image: Any) -> Any:
+    """Thresholds per element, in the chunks of the image."""
+    import dask.array as da
+
+    return da.broadcast_to(da.asarray(threshold), image.shape).rechunk(image.chunks)
+
+
+def _as_threshold(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    value = value if is_dask(value) else np.asarray(value)[()]
+    if value.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be a number or an array of numbers, found dtype {value.dtype}")
+    try:
+        fits = np.broadcast_shapes(value.shape, shape) == tuple(shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name} must be a number or of the shape of image: found {value.shape}, wanted {shape}")
+    return value
+
+
+@operation(chunked=_chunked)
+def apply_hysteresis_threshold(image: Any, low: Any, high: Any) -> np.ndarray:
+    """Keep what exceeds `high`, and what exceeds `low` and hangs on it.
+
+    Names and results are those of :func:`skimage.filters.apply_hysteresis_threshold`.
+
+    Parameters
+    ----------
+    image : array_like
+        Any shape; bool, integers or floats. It is not changed. A Dask array gives a Dask array with its chunks.
+    low : float or array_like
+        The lower threshold, one for all or of the shape of `image`. Where it is above `high`, `high` counts.
+    high : float or array_like
+        The upper threshold.
+
+    Returns
+    -------
+    array of bool
+        Shape of `image`: True where it exceeds `low` and is joined, over neighbours along the axes (no
+        diagonals) that do so too, to an element that exceeds `high`. A NaN exceeds nothing.
+
+    Raises
+    ------
+    ValueError
+        A threshold that has neither no axes nor the shape of `image`.
+    TypeError
+        A threshold that is not a number, unsupported dtype.
+
+    Notes
+    -----
+    On Dask arrays every chunk is computed once and waits at two bits per element until all are joined: the result
+    is that of the whole array in memory.
+
+    Examples
+    --------
+    >>> import numpy as np, fastmed
+    >>> image = np.array([1, 2, 3, 2, 1, 2, 1, 3, 2])
+    >>> fastmed.apply_hysteresis_threshold(image, 1.5, 2.5).astype(int)
+    array([0, 1, 1, 1, 0, 0, 0, 1, 1])
+    """
+    image = as_array(image, "image")
+    low, high = (_as_threshold(value, name, image.shape) for value, name in ((low, "low"), (high, "high")))
+    marks = _marks(image, low, high)
+    if marks.ndim == 0 or marks.size == 0:
+        return marks == 2
+    kernel("hysteresis", __name__)(marks, 1, threads.budget(marks.size, 8))
+    return marks.view(bool)
+
+
+def _marks(image: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    """0, 1 above the lower threshold, 2 above the upper one; compared under NumPy's promotion rules."""
+    low, high = (t.item() if np.ndim(t) == 0 else t for t in (np.clip(low, None, high), high))
+    marks = np.empty(image.shape, np.uint8)
+    np.greater(image, low, out=marks.view(bool))
+    marks += np.greater(image, high)
+    return marks
+
+
+# --- over the chunks of a Dask array -----------------------------------------------------------------------
+
+
+def linked(marks: Any, connectivity: int) -> Any:
+    """Hysteresis on a Dask array of marks (0, 1 weak, 2 strong). They wait for it at two bits per element.
+
+    The marks of each chunk are labelled, and the labels joined that meet at the borders between chunks.
+    """
+    import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    name = f"hysteresis-{tokenize(marks.name, connectivity)}"
+    packed, border, table, joined = (f"{name}-{part}" for part in ("packed", "border", "table", "joined"))
+    places = list(np.ndindex(*marks.numblocks))
+    graph: dict[Any, Any] = {joined: (_join, marks.numblocks, connectivity, [(border, *i) for i in places])}
+    for number, i in enumerate(places):
+        graph[packed, *i] = (_pack, (marks.name, *i))
+        graph[border, *i] = (_border, (packed, *i), connectivity)
+        graph[table, *i] = (_pick, joined, number)
+        graph[name, *i] = (_resolve, (packed, *i), (table, *i), connectivity)
+    layered = HighLevelGraph.from_collections(name, graph, dependencies=[marks])
+    return da.Array(layered, name, marks.chunks, dtype=bool, meta=np.empty((0,) * marks.ndim, bool))
+
+
+def _pack(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    return np.packbits(marks > 0), np.packbits(marks == 2), marks.shape
+
+
+def _unpack(packed: tuple[np.ndarray, np.ndarray, tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    *planes, shape = packed
+    any_mark, strong = (np.unpackbits(p, count=math.prod(shape)).view(bool).reshape(shape) for p in planes)
+    return any_mark, strong
+
+
+def _labels(marked: np.ndarray, connectivity: int) -> np.ndarray:
+    if marked.size == 0 or marked.ndim == 0:
+        return marked.astype(np.int32)
+    return scipy.ndimage.label(marked, scipy.ndimage.generate_binary_structure(marked.ndim, connectivity))[0]
+
+
+def _border(packed: Any, connectivity: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Which labels of a chunk hold a strong mark, and the labels on its first and last face along every axis."""
+    marked, strong = _unpack(packed)
+    labels = _labels(marked, connectivity)
+    good = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    good[labels[strong]] = True
+    faces = [
+        tuple(labels[(slice(None),) * axis + (end,)].copy() for end in (slice(0, 1), slice(-1, None)))
+        for axis in range(labels.ndim)
+    ]
+    return good, faces  # type: ignore[return-value]
+
+
+def _join(shape: tuple[int, ...], connectivity: int, borders: list[Any]) -> list[np.ndarray]:
+    """Per chunk and label: whether it hangs, over any borders, on a strong mark."""
+    flat = [good for good, _ in borders]
+    ends = np.cumsum([good.size for good in flat])
+    begins = ends - [good.size for good in flat]
+    number = np.arange(len(borders)).reshape(shape)
+
+    def seam(axis: int, i: int, end: int) -> np.ndarray:
+        """The labels on one side of a layer of chunks, numbered over all chunks; -1 where there is no mark."""
+        layer = number[(slice(None),) * axis + (slice(i, i + 1),)]
+        parts = np.empty(layer.shape, object)
+        for place, k in np.ndenumerate(layer):
+            face = borders[k][1][axis][end]
+            parts[place] = np.where(face > 0, face + begins[k], -1)
+        return np.block(parts.tolist()).squeeze(axis)
+
+    pairs = [np.empty((2, 0), np.int64)]
+    for axis, count in enumerate(shape):
+        for i in range(count - 1):
+            pairs.append(_touching(seam(axis, i, 1), seam(axis, i + 1, 0), connectivity))
+    good = _hangs_on_good(np.concatenate(flat), np.concatenate(pairs, axis=1))
+    return [good[b:e] for b, e in zip(begins, ends, strict=True)]
+
+
+def _hangs_on_good(good: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Spread `good` over the graph whose edges are `pairs`."""
+    edges = (np.ones(pairs.shape[1], bool), (pairs[0], pairs[1]))
+    graph = scipy.sparse.coo_array(edges, (good.size, good.size))
+    count, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    good_group = np.zeros(count, bool)
+    good_group[group[good]] = True
+    return good_group[group]
+
+
+def _touching(a: np.ndarray, b: np.ndarray, connectivity: int) -> np.ndarray:
+    """Pairs of labels that meet across a seam, straight or as diagonally as the connectivity has it."""
+    if a.size == 0 or b.size == 0:
+        return np.empty((2, 0), np.int64)
+    found = []
+    for shift in itertools.product((-1, 0, 1), repeat=a.ndim):
+        if np.count_nonzero(shift) < connectivity:
+            one = a[tuple(slice(max(s, 0), a.shape[d] + min(s, 0)) for d, s in enumerate(shift))]
+            other = b[tuple(slice(max(-s, 0), a.shape[d] + min(-s, 0)) for d, s in enumerate(shift))]
+            pair = np.stack([one.ravel(), other.ravel()])
+            found.append(np.unique(pair[:, (pair >= 0).all(axis=0)], axis=1))
+    return np.concatenate(found, axis=1)
+
+
+def _pick(tables: list[np.ndarray], number: int) -> np.ndarray:
+    return tables[number]
+
+
+def _resolve(packed: Any, table: np.ndarray, connectivity: int) -> np.ndarray:
+    return table[_labels(_unpack(packed)[0], connectivity)]

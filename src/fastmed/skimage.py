@@ -1,0 +1,26 @@
+"""scikit-image's names over fastmed's functions: ``from fastmed import skimage as ski``. No logic here.
+
+``sobel`` and ``prewitt`` are scikit-image's (edge magnitude, scaled integers); SciPy's are those of `fastmed.ndimage`.
+"""
+
+from .edges import apply_hysteresis_threshold as apply_hysteresis_threshold
+from .edges import canny as canny
+from .edges import farid as farid
+from .edges import prewitt_edges as prewitt
+from .edges import roberts as roberts
+from .edges import roberts_neg_diag as roberts_neg_diag
+from .edges import roberts_pos_diag as roberts_pos_diag
+from .edges import scharr as scharr
+from .edges import sobel_edges as sobel
+
+__all__ = [
+    "apply_hysteresis_threshold",
+    "canny",
+    "farid",
+    "prewitt",
+    "roberts",
+    "roberts_neg_diag",
+    "roberts_pos_diag",
+    "scharr",
+    "sobel",
+]
