@@ -8,14 +8,17 @@ from race import CannotError, Peer, Workload, race
 def _skimage(image):
     import skimage.feature
 
+    if image.ndim != 2:
+        raise CannotError("two axes only")
+
     return lambda: skimage.feature.canny(image)
 
 
 def _opencv(image):
     import cv2
 
-    if image.dtype != "uint8":
-        raise CannotError("uint8 only")
+    if image.dtype != "uint8" or image.ndim != 2:
+        raise CannotError("planes of uint8 only")
 
     def smooth_and_detect():
         return cv2.Canny(cv2.GaussianBlur(image, (9, 9), 1.0), 25.5, 51.0, L2gradient=True)
@@ -23,8 +26,18 @@ def _opencv(image):
     return smooth_and_detect
 
 
+def _sitk(image):
+    import SimpleITK
+
+    if image.ndim != 3:
+        raise CannotError("raced on volumes")
+    source = SimpleITK.GetImageFromArray(image)
+    return lambda: SimpleITK.CannyEdgeDetection(source, 0.0125, 0.025, [1.0] * 3)  # a slope of 1 counts 8 in ours
+
+
 PEERS = {
     "scikit-image": _skimage,
+    "SimpleITK": Peer(_sitk, "thins by zero crossings and finds other edges; outcomes not compared"),
     "OpenCV": Peer(_opencv, "runs GaussianBlur and Canny in integers and finds other edges; outcomes not compared"),
 }
 WORKLOADS = [
@@ -32,6 +45,7 @@ WORKLOADS = [
     Workload(blobs, (2048, 2048), "uint16", headline=True),
     Workload(blobs, (2048, 2048), "float32"),
     Workload(noise, (2048, 2048), "float64"),
+    Workload(blobs, (128, 512, 512), "float32", part=32, headline=True),
     Workload(blobs, (512, 512), "uint16"),
     Workload(blobs, (64, 64), "uint8"),
 ]

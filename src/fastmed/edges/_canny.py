@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import scipy.ndimage
 
 from .._engine import chunks, threads
 from .._engine.arrays import as_array, as_number, native
+from .._engine.keywords import as_spacing
 from .._engine.operation import is_dask, kernel, operation
 from ..filters._gaussian import _parameters, _weights
 from ._hysteresis import linked
@@ -27,17 +27,7 @@ def _float_type(dtype: np.dtype, as_volume: bool) -> np.dtype:
 
 def _as_spacing(spacing: Any, ndim: int) -> tuple[float, ...] | None:
     """Millimetres between neighbours along each axis."""
-    if spacing is None:
-        return None
-    if isinstance(spacing, str):
-        raise ValueError(f"spacing must be numbers in mm, found {spacing!r}")
-    values = [spacing] * ndim if np.ndim(spacing) == 0 else list(spacing)
-    if len(values) != ndim:
-        raise ValueError(f"spacing must have one number per axis: found {len(values)}, wanted {ndim}")
-    numbers = tuple(float(as_number(value, "spacing")) for value in values)
-    if not all(math.isfinite(s) and s > 0 for s in numbers):
-        raise ValueError(f"spacing must be positive and finite, found {spacing!r}")
-    return numbers
+    return None if spacing is None else tuple(as_spacing(spacing, ndim))
 
 
 def _in_elements(sigma: Any, spacing: tuple[float, ...] | None) -> Any:
@@ -334,8 +324,9 @@ def canny(
         With 'constant', and with a mask, smoothed values are divided by the weight that lies inside.
     cval : float, optional
         The outside value of mode 'constant', for the image after scaling.
-    spacing : float or sequence of float, optional
-        Millimetres between neighbours along each axis. `sigma` is then in mm, gradients are per mm, and the
+    spacing : float, sequence of float or 'volume', optional
+        Millimetres between neighbours along each axis; 'volume' takes those of a `fastmed.Volume`. `sigma` is
+        then in mm, gradients are per mm, and the
         direction across an edge is that in space. A plane with a spacing is the middle one of a volume of equal
         planes.
 

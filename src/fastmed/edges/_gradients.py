@@ -334,8 +334,9 @@ def gradient_magnitude(
         What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap' or 'constant'.
     cval : float, optional
         The outside value of mode 'constant'.
-    spacing : float or sequence of float, optional
-        Millimetres between neighbours along each axis; the gradient is then per mm.
+    spacing : float, sequence of float or 'volume', optional
+        Millimetres between neighbours along each axis; the gradient is then per mm. 'volume' takes those of a
+        `fastmed.Volume`.
 
     Returns
     -------
