@@ -32,6 +32,8 @@ WHOLE_VOLUMES = {
     "gaussian_gradient_magnitude": (1.0, "integer output: as gaussian_laplace"),
     "vectorized_filter": (1.0, "the image with its border, as the caller's function wants it"),
 }
+#: What does not grow with the volume: threads of its own with their heaps, and the compiled function.
+FIXED = {"generic_filter": 8 << 20}
 FILTERS = sorted(name for name, op in OPERATIONS.items() if "output" in op.signature.parameters)
 
 CHILD = """
@@ -88,7 +90,7 @@ def test_peak_memory_beside_input_and_output(name, dtype, growths):
     volume = int(np.prod(SHAPE)) * np.dtype(dtype).itemsize
     whole = WHOLE_VOLUMES.get(name, (0.0, ""))[0]
     found = growths[f"{name} {dtype}"]
-    assert found <= (whole + SHARE) * volume + THREADS * PER_THREAD, f"{found / volume:.1%} of the volume"
+    assert found <= (whole + SHARE) * volume + THREADS * PER_THREAD + FIXED.get(name, 0), f"{found / volume:.1%} of the volume"
 
 
 def test_a_volume_that_is_made_is_seen(growths):
@@ -98,4 +100,4 @@ def test_a_volume_that_is_made_is_seen(growths):
 
 
 def test_exceptions_are_filters():
-    assert set(WHOLE_VOLUMES) <= set(FILTERS)
+    assert {*WHOLE_VOLUMES, *FIXED} <= set(FILTERS)

@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import scipy.ndimage
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import fastmed
@@ -53,6 +53,7 @@ def test_equals_scipys(data, image, mode, function):
     count = image.ndim if axes is None else len(axes)
     sizes = data.draw(st.lists(st.integers(1, 4), min_size=count, max_size=count))
     along = range(image.ndim) if axes is None else axes
+    assume(image.size or axes is None)  # SciPy gives empty arrays back with their axes moved
     if mode == "valid":
         sizes = [max(1, min(n, image.shape[a])) for n, a in zip(sizes, along, strict=True)]
     arguments = {"axes": axes, "mode": mode}
