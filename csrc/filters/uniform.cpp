@@ -556,7 +556,10 @@ double top_of(DType t) {  // the largest magnitude
 // Whether sums are exact, so that their order does not matter, and results stay in the dtype's range; reals always.
 bool taken(const View& in, const View& out, const std::vector<Pass>& passes) {
     if (is_integer(out.dtype) && (in.dtype != out.dtype || top_of(in.dtype) > 4294967296.0)) return false;
-    if (!is_integer(in.dtype)) return true;
+    if (!is_integer(in.dtype))  // rows of float32 hold no constant that needs more digits
+        return in.dtype == out.dtype || in.dtype == DType::f64 || std::all_of(passes.begin(), passes.end(), [](const Pass& p) {
+            return p.mode != Mode::constant || double(float(p.cval)) == p.cval;
+        });
     return std::all_of(passes.begin(), passes.end(), [&](const Pass& p) {
         if (p.mode != Mode::constant) return p.length < 1 << 20;
         bool inside = false;

@@ -22,7 +22,7 @@ from against_scipy import (
     some_axes,
     windows,
 )
-from fastmed import uniform_filter
+from fastmed import uniform_filter, uniform_filter1d
 from fastmed._engine import threads
 from helpers import random_array, same
 
@@ -193,3 +193,12 @@ def test_one_axis_equals_scipy(build, image, data):
 )  # fmt: skip
 def test_refusals_of_one_axis(arguments):
     refused_alike("uniform_filter1d", IMAGE, **{"size": 3, **arguments})
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("size", [3, 12])
+def test_the_constant_has_the_digits_of_the_result(axis, size, build):
+    image = np.ones((20, 9), np.float32)
+    arguments = {"size": size, "axis": axis, "output": np.float64, "mode": "constant", "cval": 300.2}
+    wanted = scipy.ndimage.uniform_filter1d(image, **arguments)
+    np.testing.assert_allclose(uniform_filter1d(image, **arguments), wanted, rtol=1e-12)

@@ -573,7 +573,8 @@ def _is_half(image: np.ndarray) -> bool:
 
 def _gain(case: Case) -> float:
     """By how much sums of squares and of absolute values go beyond the input's range."""
-    return 1e3 if "gradient_magnitude" in case.name or "laplace" in case.name or case.arguments.get("order") else 16.0
+    derived = any(name in case.name for name in ("gradient_magnitude", "laplace"))
+    return 1e3 if derived or np.any(case.arguments.get("order", 0)) else 16.0
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
