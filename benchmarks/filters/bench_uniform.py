@@ -23,6 +23,8 @@ def _opencv(image, size):
 def _simpleitk(image, size):
     import SimpleITK
 
+    if size > 5:
+        raise CannotError("its borders, which are others, reach as far as the box")
     picture = SimpleITK.GetImageFromArray(image)
     return lambda: SimpleITK.BoxMean(picture, [size // 2] * image.ndim)
 
@@ -30,6 +32,8 @@ def _simpleitk(image, size):
 def _dask_image(image, size):
     import dask_image.ndfilters
 
+    if size // 2 > image.shape[0] // 2:
+        raise CannotError("no chunk may be smaller than half the box")
     lazy = halves(image)
     return compute(lambda: dask_image.ndfilters.uniform_filter(lazy, size))
 
