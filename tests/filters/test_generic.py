@@ -543,7 +543,7 @@ def test_policies_masks_and_spacings_that_are_refused():
 def test_sizes_in_mm():
     found = fastmed.generic_filter(IMAGE, spread, 5.0, spacing=(1.0, 2.5))
     assert np.array_equal(found, fastmed.generic_filter(IMAGE, spread, (5, 3)))
-    assert _generic.voxels(10, (3, 5, 100), 3) == [3, 3, 1]
+    assert _generic.elements(10, (3, 5, 100), 3, range(3)) == [3, 3, 1]
     found = fastmed.generic_filter1d(IMAGE, running_mean, 7.5, axis=0, spacing=1.5)
     assert np.array_equal(found, fastmed.generic_filter1d(IMAGE, running_mean, 5, axis=0))
 
@@ -601,3 +601,19 @@ def test_the_first_failing_piece_is_told():
         with pytest.raises(TroubleError) as caught:
             _generic.share(work, 10, workers)
         assert caught.value.args == (3,)
+
+
+def test_the_three_keywords_mean_what_they_mean_to_other_filters():
+    volume = fastmed.Volume(random_array(np.random.default_rng(1), (4, 7, 8), "f"), np.diag([1.0, 2.0, 4.0, 1.0]))
+    assert volume.spacing == pytest.approx((1, 2, 4)), "axes of the array"
+    found = fastmed.generic_filter(volume, spread, 6.0, axes=(1, 2), spacing="volume").array
+    assert np.array_equal(found, fastmed.generic_filter(volume.array, spread, (3, 1), axes=(1, 2)))
+    found = fastmed.vectorized_filter(volume, np.median, size=6.0, axes=(1, 2), spacing="volume").array
+    assert np.array_equal(found, fastmed.vectorized_filter(volume.array, np.median, size=(3, 1), axes=(1, 2)))
+    found = fastmed.generic_filter1d(volume, running_mean, 6.0, axis=1, spacing="volume").array
+    assert np.array_equal(found, fastmed.generic_filter1d(volume.array, running_mean, 3, axis=1))
+    labels = np.arange(IMAGE.size).reshape(IMAGE.shape)
+    for call in (lambda mask: fastmed.generic_filter(IMAGE, spread, 3, mask=mask),
+                 lambda mask: fastmed.vectorized_filter(IMAGE, np.nanmax, size=3, mask=mask)):  # fmt: skip
+        with pytest.raises(ValueError, match="mask == label"):
+            call(labels)

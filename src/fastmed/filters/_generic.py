@@ -35,15 +35,15 @@ from .._engine.arrays import (
     halo_of,
     per_axis,
 )
+from .._engine.keywords import as_spacing, check_policy, valid_elements
 from .._engine.operation import explained, operation
 from ._known import known
+from ._masked import elements_of_size
 from ._user_function import NotCompilableError, agrees, compiled, positional, warn_not_compiled
 from ._window import as_real_output, as_window, warn_of_two_windows
 
 #: Windows of a piece: its values stay in the second-level cache, and a slow function still lets Ctrl-C through.
 PIECE = 1 << 14
-
-POLICIES = ("propagate", "omit", "raise")
 
 Box = tuple[slice, ...]
 
@@ -402,25 +402,18 @@ def _run_c_windows(job: _Windows, c_function: _CFunction, pieces: list[Box], bud
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
-def voxels(size: Any, spacing: Any, count: int, name: str = "size") -> Any:
-    """A size in mm as the nearest odd number of voxels, for each of `count` axes; as it is without `spacing`."""
+def elements(size: Any, spacing: Any, ndim: int, axes: Sequence[int], name: str = "size") -> Any:
+    """A size in mm as numbers of elements, for each of `axes`; as it is without `spacing`."""
     if spacing is None or size is None:
         return size
-    steps = [as_number(s, "spacing") for s in per_axis(spacing, count, "spacing")]
-    lengths = [as_number(s, name) for s in per_axis(size, count, name)]
-    for step in steps:
-        if not (step > 0 and math.isfinite(step)):
-            raise ValueError(f"spacing must be positive and finite, found {step!r}")
-    for length in lengths:
-        if not (length > 0 and math.isfinite(length)):
-            raise ValueError(f"{name} in mm must be positive and finite, found {length!r}")
-    return [2 * math.floor(n / s / 2) + 1 for n, s in zip(lengths, steps, strict=True)]
+    steps = as_spacing(spacing, ndim)
+    return [elements_of_size(s, steps[a]) for a, s in zip(axes, per_axis(size, len(axes), name), strict=True)]
 
 
 def _footprint(ndim, size, footprint, origin, axes, spacing):
     """The footprint and the origins for every axis. SciPy takes a footprint without elements here: no values."""
     if footprint is None:
-        size = voxels(size, spacing, len(as_axes(axes, ndim)))
+        size = elements(size, spacing, ndim, as_axes(axes, ndim))
         return as_window(ndim, size, None, origin, axes)
     footprint = np.asarray(footprint, bool)
     box, origins = as_window(ndim, None, np.ones(footprint.shape, bool), origin, axes)
@@ -434,30 +427,12 @@ def _halo(ndim, size=None, footprint=None, origin=0, axes=None, spacing=None, **
     return halo_of(ndim, range(ndim), footprint.shape, origins)
 
 
-def as_policy(nan_policy: Any, allowed: Sequence[str] = POLICIES) -> str:
-    """One of the policies for NaN."""
-    if nan_policy not in allowed:
-        raise ValueError(f"nan_policy must be one of {', '.join(map(repr, allowed))}, found {nan_policy!r}")
-    return nan_policy
-
-
-def as_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The mask as an array of bool of the image's shape."""
-    if mask is None:
-        return None
-    mask = np.asarray(mask)
-    if mask.shape != shape:
-        raise ValueError(f"mask must have the shape of the input, {shape}, found {mask.shape}")
-    if mask.dtype.kind not in "biu":
-        raise TypeError(f"mask must be of bool or integers, found dtype {mask.dtype}")
-    return mask != 0
-
-
-def refuse_nan(image: np.ndarray, mask: np.ndarray | None) -> None:
-    """nan_policy='raise'."""
-    found = np.isnan(image) if image.dtype.kind in "fc" else np.zeros((), bool)
-    if (found if mask is None else found & mask).any():
-        raise ValueError("input holds NaN, and nan_policy is 'raise'")
+def valid_for(image: np.ndarray, mask: Any, nan_policy: Any, omit: bool) -> np.ndarray | None:
+    """The elements in the mask; None where all are. `omit`: whether that policy, too, is one of the caller's."""
+    check_policy(nan_policy)
+    if nan_policy == "omit" and not omit:
+        raise ValueError("nan_policy must be 'propagate' or 'raise' here, found 'omit': function gets all elements")
+    return valid_elements(image, mask, "raise" if nan_policy == "raise" else "propagate")
 
 
 def _on_dask(op, arguments):
@@ -469,7 +444,7 @@ def _on_dask(op, arguments):
 
 
 def masked_or_plain(op, arguments, dtype, wrap):
-    """Chunk by chunk with a halo; a mask travels with the image as a further axis."""
+    """Chunk by chunk with a halo, which a mask has as well."""
     from .._engine import chunks
 
     image, mask = arguments["input"], arguments.get("mask")
@@ -483,22 +458,14 @@ def masked_or_plain(op, arguments, dtype, wrap):
     halo = op.halo(image.ndim, **arguments)
     if mask is None:
         return chunks.map_with_halo(chunks.call_operation, image, halo, **options)
-    import dask.array as da
-
-    if mask.shape != image.shape:
-        raise ValueError(f"mask must have the shape of the input, {image.shape}, found {mask.shape}")
-    mask = da.asarray(mask).rechunk(image.chunks) != 0
-    pair = da.stack([image, mask.astype(image.dtype)]).rechunk({0: 2})
-    options["wrap"] = frozenset(axis + 1 for axis in wrap)
-    return chunks.map_with_halo(_masked_block, pair, ((0, 0), *halo), **options)[0]
+    return chunks.map_with_halo(_masked_block, chunks.with_mask(image, mask), halo, **options)
 
 
 def _masked_block(block: np.ndarray, **arguments: Any) -> np.ndarray:
     from .._engine import chunks
 
-    rest = {**arguments.pop("rest"), "mask": block[1] != 0}
-    result = chunks.call_operation(block[0], rest=rest, **arguments)
-    return np.broadcast_to(result, block.shape)
+    rest = {**arguments.pop("rest"), "mask": block["mask"]}
+    return chunks.call_operation(np.ascontiguousarray(block["image"]), rest=rest, **arguments)
 
 
 @operation(halo=_halo, chunked=_on_dask)
@@ -558,8 +525,8 @@ def generic_filter(
         'propagate' (default): the function gets the NaN as well. 'omit': it does not, as with `mask`. 'raise': a NaN
         (where `mask` is True) raises before any work; not for Dask arrays.
     spacing : float or sequence of float, optional
-        Distance of elements in mm, one for all axes or one per filtered axis. `size` is then in mm; the window is
-        the nearest odd number of elements.
+        Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
+        then in mm; the window is the nearest odd number of elements.
 
     Returns
     -------
@@ -612,12 +579,10 @@ def generic_filter(
     footprint, origins = _footprint(image.ndim, size, footprint, origin, axes, spacing)
     code, cval = as_mode(mode), as_number(cval, "cval")
     output = as_real_output(output, image)
-    omit = as_policy(nan_policy) == "omit" and image.dtype.kind == "f"
-    valid = as_mask(mask, image.shape)
-    if c_function is not None and (omit or valid is not None):
+    valid = valid_for(image, mask, nan_policy, omit=True)
+    omit = nan_policy == "omit" and image.dtype.kind == "f"
+    if c_function is not None and (omit or mask is not None):
         raise ValueError("mask and nan_policy='omit' are not for C functions; function must be one of Python")
-    if nan_policy == "raise":
-        refuse_nan(image, valid)
     fast = None
     if not omit and valid is None and not (image.dtype.kind in "iu" and image.dtype.itemsize == 8):
         fast = None if extra_arguments or extra_keywords else known(function, image, footprint, origins, code, cval)
@@ -740,12 +705,12 @@ def _run_c_lines(job: _Lines, c_function: _CFunction, pieces: list[Box], budget:
 
 def _line_window(ndim, filter_size, axis, origin, spacing):
     """The axis, the length of the window on it, and its shift."""
-    size = voxels(filter_size, spacing, 1, "filter_size")
-    size = size[0] if spacing is not None else size
+    axis = as_axis(axis, ndim)
+    size = filter_size if spacing is None else elements(filter_size, spacing, ndim, [axis], "filter_size")[0]
     if as_number(size, "filter_size") < 1:
         raise RuntimeError(f"invalid filter size: filter_size must be at least 1, found {size}")
     size = as_size(size, "filter_size")
-    return as_axis(axis, ndim), size, check_origin(origin, size)
+    return axis, size, check_origin(origin, size)
 
 
 def _halo1d(ndim, filter_size, axis=-1, origin=0, spacing=None, **_):
@@ -816,9 +781,9 @@ def generic_filter1d(
     nan_policy : {'propagate', 'raise'}, optional
         'propagate' (default): the function gets the NaN as well. 'raise': a NaN raises before any work; not for Dask
         arrays.
-    spacing : float, optional
-        Distance of elements along the axis in mm. `filter_size` is then in mm; the window is the nearest odd number
-        of elements.
+    spacing : float or sequence of float, optional
+        Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume.
+        `filter_size` is then in mm; the window is the nearest odd number of elements.
 
     Returns
     -------
@@ -859,8 +824,7 @@ def generic_filter1d(
     output = as_real_output(output, image)
     if mask is not None:
         raise ValueError("mask is not for generic_filter1d: its function gets whole lines")
-    if as_policy(nan_policy, ("propagate", "raise")) == "raise":
-        refuse_nan(image, None)
+    valid_for(image, None, nan_policy, omit=False)
     source = image.copy() if np.may_share_memory(image, output) else image
     job = _Lines(source, axis, size, origin, code, cval, output)
     _run_lines(job, function, c_function, extra_arguments, extra_keywords or {})

@@ -11,7 +11,7 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import as_array, as_output, halo_of
 from .._engine.operation import explained, operation
-from ._generic import Box, as_mask, as_policy, boxes, refuse_nan, share, voxels
+from ._generic import Box, boxes, elements, share, valid_for
 from ._known import known
 from ._user_function import NotCompilableError, depends_on_nothing_else
 
@@ -55,7 +55,7 @@ def _window(ndim, size, footprint, origin, axes, mode, spacing):
     if size is not None and footprint is not None:
         raise ValueError("Either `size` or `footprint` may be provided, not both.")
     if footprint is None:
-        shape = _whole(voxels(size, spacing, len(axes)), len(axes), "size", 1)
+        shape = _whole(elements(size, spacing, ndim, axes), len(axes), "size", 1)
     else:
         footprint = np.asarray(footprint, bool)
         shape = footprint.shape
@@ -290,8 +290,8 @@ def vectorized_filter(
         'propagate' (default): the function gets the NaN as well, and says what they mean. 'raise': a NaN (where `mask`
         is True) raises before any work; not for Dask arrays.
     spacing : float or sequence of float, optional
-        Distance of elements in mm, one for all axes or one per filtered axis. `size` is then in mm; the window is
-        the nearest odd number of elements.
+        Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
+        then in mm; the window is the nearest odd number of elements.
 
     Returns
     -------
@@ -327,11 +327,8 @@ def vectorized_filter(
     image = as_array(input, complex_too=True)
     axes, shape, footprint, origins = _window(image.ndim, size, footprint, origin, axes, mode, spacing)
     cval, limit = _outside(cval, mode), _memory(batch_memory)
-    as_policy(nan_policy, ("propagate", "raise"))
-    valid = as_mask(mask, image.shape)
+    valid = valid_for(image, mask, nan_policy, omit=False)
     output = _checked_output(output, image)
-    if nan_policy == "raise":
-        refuse_nan(image, valid)
     if image.size == 0:
         return image.copy() if output is None else output
     if valid is not None:
