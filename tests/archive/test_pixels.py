@@ -59,6 +59,23 @@ def test_arguments_are_checked(kernels):
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_marks_of_a_range(size):
+    rng = np.random.default_rng(size)
+    for _ in range(200):
+        shift = int(rng.integers(0, 8 * size))
+        bits, signed = int(rng.integers(1, 8 * size - shift + 1)), bool(rng.integers(2))
+        raw = rng.integers(0, 255, 100 * size, np.uint8, endpoint=True)
+        stored = np.empty(100, np.int64)
+        _pixels_numpy.convert(raw, stored, size, shift, bits, signed, 1, 0)
+        low, high = sorted(int(v) for v in rng.choice([*stored, -(2**20), 2**20, 0], 2))
+        for kernels in (_pixels, _pixels_numpy):
+            flags = np.zeros(100, np.uint8)
+            found = kernels.mark(raw, flags, size, shift, bits, signed, low, high)
+            assert found is bool(flags.any())
+            assert np.array_equal(flags, (stored >= low) & (stored <= high))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_swap_bytes(size):
     values = np.random.default_rng(0).integers(0, 255, 24, np.uint8)
     ours, twin = values.copy(), values.copy()

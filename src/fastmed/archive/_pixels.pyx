@@ -11,8 +11,8 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 cdef extern from *:
     """
     #include <stdint.h>
-    /* Two bytes -> float, the commonest case: built for AVX2 too, which halves its time (no FMA there, so that the
-       results are the same on every processor). */
+    /* Two bytes, the commonest case: built for AVX2 too, which halves the time of float (no FMA there, so that the
+       results are the same on every processor), and takes a fifth of it where all is done in 16 bits. */
     #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
     #define FASTMED_CLONES __attribute__((target_clones("default", "avx2")))
     #else
@@ -32,9 +32,56 @@ cdef extern from *:
         *lowest = low;
         *highest = high;
     }
+    /* The same in 16 bits, modulo 2**16: stored values in an order that has no sign, and what they become. A shift that
+       is not known to be 0 is done in 32 bits, at twice the time. */
+    #define FASTMED_STORED(S) (uint16_t)(((S ? source[i] >> shift : source[i]) & mask) ^ sign)
+    #define FASTMED_BOTH(LOOP) do { if (shift) LOOP(1) else LOOP(0) } while (0)
+    FASTMED_CLONES
+    static void fastmed_to_int16(const uint16_t* source, uint16_t* target, Py_ssize_t n, int shift, uint16_t mask,
+                                 uint16_t sign, uint16_t slope, uint16_t intercept, int64_t* lowest,
+                                 int64_t* highest) {
+        uint16_t low = UINT16_MAX, high = 0;
+    #define LOOP(S)                                                                                      \\
+        for (Py_ssize_t i = 0; i < n; i++) {                                                             \\
+            uint16_t u = FASTMED_STORED(S);                                                              \\
+            low = u < low ? u : low;                                                                     \\
+            high = u > high ? u : high;                                                                  \\
+            target[i] = (uint16_t)((uint32_t)(uint16_t)(u - sign) * slope + intercept);                  \\
+        }
+        FASTMED_BOTH(LOOP);
+    #undef LOOP
+        *lowest = (int64_t)low - sign;
+        *highest = (int64_t)high - sign;
+    }
+    /* Whether any of the stored values, in that order, lies at most `span` above `first`; and which. */
+    FASTMED_CLONES
+    static int fastmed_any16(const uint16_t* source, Py_ssize_t n, int shift, uint16_t mask, uint16_t sign,
+                             uint16_t first, uint16_t span) {
+        uint16_t nearest = UINT16_MAX;
+    #define LOOP(S)                                                                                      \\
+        for (Py_ssize_t i = 0; i < n; i++) {                                                             \\
+            uint16_t above = (uint16_t)(FASTMED_STORED(S) - first);                                      \\
+            nearest = above < nearest ? above : nearest;                                                 \\
+        }
+        FASTMED_BOTH(LOOP);
+    #undef LOOP
+        return nearest <= span;
+    }
+    FASTMED_CLONES
+    static void fastmed_mark16(const uint16_t* source, uint8_t* flags, Py_ssize_t n, int shift, uint16_t mask,
+                               uint16_t sign, uint16_t first, uint16_t span) {
+    #define LOOP(S)                                                                                      \\
+        for (Py_ssize_t i = 0; i < n; i++) flags[i] = (uint16_t)(FASTMED_STORED(S) - first) <= span;
+        FASTMED_BOTH(LOOP);
+    #undef LOOP
+    }
     """
     void fastmed_to_float(const uint16_t*, float*, Py_ssize_t, int, uint32_t, uint32_t, double, double,
                           int64_t*, int64_t*) noexcept nogil
+    void fastmed_to_int16(const uint16_t*, uint16_t*, Py_ssize_t, int, uint16_t, uint16_t, uint16_t, uint16_t,
+                          int64_t*, int64_t*) noexcept nogil
+    bint fastmed_any16(const uint16_t*, Py_ssize_t, int, uint16_t, uint16_t, uint16_t, uint16_t) noexcept nogil
+    void fastmed_mark16(const uint16_t*, uint8_t*, Py_ssize_t, int, uint16_t, uint16_t, uint16_t, uint16_t) noexcept nogil
 
 
 ctypedef fused stored_t:
@@ -155,6 +202,9 @@ def convert(const unsigned char[::1] raw, value_t[::1] target, int size, int shi
             if value_t is float:
                 fastmed_to_float(<const uint16_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept,
                                  &low, &high)
+            elif value_t is int16_t or value_t is uint16_t:
+                fastmed_to_int16(<const uint16_t*>&raw[0], <uint16_t*>&target[0], n, shift, <uint16_t>mask,
+                                 <uint16_t>sign, <uint16_t><int64_t>slope, <uint16_t><int64_t>intercept, &low, &high)
             else:
                 _narrow(<const uint16_t*>&raw[0], &target[0], n, shift, mask4, sign4, slope, intercept, &low, &high)
         elif size == 4:
@@ -164,19 +214,27 @@ def convert(const unsigned char[::1] raw, value_t[::1] target, int size, int shi
     return low, high
 
 
-cdef void _mark(const stored_t* source, uint8_t* flags, Py_ssize_t n, int shift, uint64_t mask, uint64_t sign,
+cdef bint _mark(const stored_t* source, uint8_t* flags, Py_ssize_t n, int shift, uint64_t mask, uint64_t sign,
                 int64_t low, int64_t high) noexcept nogil:
     cdef Py_ssize_t i
     cdef int64_t v
+    cdef bint found = False
     for i in range(n):
         v = <int64_t>(((((<uint64_t>source[i]) >> shift) & mask) ^ sign) - sign)
         flags[i] = (v >= low) & (v <= high)
+        found |= flags[i]
+    return found
 
 
 def mark(const unsigned char[::1] raw, unsigned char[::1] flags, int size, int shift, int bits, bint signed,
          int64_t low, int64_t high):
-    """Set `flags` to 1 where the stored value lies between `low` and `high`, to 0 elsewhere; see `convert`."""
+    """Set `flags`, which must hold zeros, to 1 where the stored value lies between `low` and `high`; see `convert`.
+
+    Gives whether any does. Where none does, `flags` is not touched: of an array of zeros the system then makes no pages.
+    """
     cdef Py_ssize_t n = flags.shape[0]
+    cdef int64_t first, last
+    cdef bint found = False
     if raw.shape[0] < n * size:
         raise ValueError(f"raw must hold {n * size} bytes, found {raw.shape[0]}")
     if shift < 0 or not 1 <= bits <= 8 * size - shift:
@@ -184,16 +242,22 @@ def mark(const unsigned char[::1] raw, unsigned char[::1] flags, int size, int s
     cdef uint64_t mask = (<uint64_t>0 - 1) >> (64 - bits)
     cdef uint64_t sign = (<uint64_t>1 << (bits - 1)) if signed else 0
     if n == 0:
-        return
+        return False
     with nogil:
         if size == 1:
-            _mark(<const uint8_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
+            found = _mark(<const uint8_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
         elif size == 2:
-            _mark(<const uint16_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
+            first, last = max(low + <int64_t>sign, 0), min(high + <int64_t>sign, <int64_t>mask)
+            found = first <= last and fastmed_any16(<const uint16_t*>&raw[0], n, shift, <uint16_t>mask, <uint16_t>sign,
+                                                    <uint16_t>first, <uint16_t>(last - first))
+            if found:
+                fastmed_mark16(<const uint16_t*>&raw[0], &flags[0], n, shift, <uint16_t>mask, <uint16_t>sign,
+                               <uint16_t>first, <uint16_t>(last - first))
         elif size == 4:
-            _mark(<const uint32_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
+            found = _mark(<const uint32_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
         elif size == 8:
-            _mark(<const uint64_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
+            found = _mark(<const uint64_t*>&raw[0], &flags[0], n, shift, mask, sign, low, high)
+    return bool(found)
 
 
 cdef Py_ssize_t _unpack(const uint8_t* source, Py_ssize_t length, uint8_t* plane, Py_ssize_t n) noexcept nogil:

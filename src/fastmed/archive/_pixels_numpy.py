@@ -43,11 +43,12 @@ def convert(
 
 def mark(
     raw: np.ndarray, flags: np.ndarray, size: int, shift: int, bits: int, signed: bool, low: int, high: int
-) -> None:
-    """Set `flags` to 1 where the stored value lies between `low` and `high`; see `_pixels.pyx`."""
+) -> bool:
+    """Set `flags`, which must hold zeros, to 1 where the stored value lies between the two; see `_pixels.pyx`."""
     values = np.empty(len(flags), np.int64)
     convert(raw, values, size, shift, bits, signed, 1, 0)
     flags[...] = (values >= low) & (values <= high)
+    return bool(flags.any())
 
 
 def unpack_rle(frame: np.ndarray, target: np.ndarray, size: int) -> int:

@@ -31,6 +31,7 @@ _OWN = (
 )  # fmt: skip
 _shared = operator.itemgetter(*(n for name, n in _PLACES.items() if name not in _OWN))
 _OWN_SPLITTERS = [(SPLITTERS.index(name), _PLACES[name]) for name in _OWN if name in SPLITTERS]
+_moments = operator.itemgetter(*(n for _, n in _OWN_SPLITTERS))
 _INSTANCE, _NUMBER, _POSITION, _SLOPE, _INTERCEPT = (_PLACES[name] for name in _OWN[:5])
 _FIELDS = [f.name for f in fields(Image)]
 _SLOTS = {name: _FIELDS.index(name) for name in ("path", "instance", "number", "offset", "length", "size", "fault")}
@@ -44,7 +45,7 @@ class Templates:
     """The first slice of each kind that a scan has met."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[list[Any], Slice]] = {}
+        self._known: dict[Any, tuple[list[Any], Slice, tuple[Any, ...]]] = {}
         self._waiting: Any = None
 
     def slice_of(self, path: str, limits: Limits) -> Slice | None:
@@ -68,18 +69,19 @@ class Templates:
         key = (_shared(values), syntax, tag, vr)
         template = self._known.get(key)
         if template is None:
-            self._waiting = key
+            self._waiting = key, _moments(values)
             return None
         return _like(*template, path, values, (offset, length, size))
 
     def learn(self, slices: list[Slice]) -> None:
         """Keep the slice of the file that `slice_of` was last asked for."""
-        key, self._waiting = self._waiting, None
-        if key is None or len(slices) != 1 or len(self._known) >= _MOST:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or len(slices) != 1 or len(self._known) >= _MOST:
             return
+        key, moments = waiting
         image = slices[0].image
         if image.fault is None and image.frames == 1 and image.sop_class != RT_DOSE:  # whose slope is another element
-            self._known[key] = list(_values_of(image)), slices[0]
+            self._known[key] = list(_values_of(image)), slices[0], moments
 
 
 def _head(path: str) -> tuple[bytes, int]:
@@ -101,7 +103,12 @@ def _head(path: str) -> tuple[bytes, int]:
 
 
 def _like(
-    shared: list[Any], template: Slice, path: str, values: list[bytes | None], place: tuple[int, int, int]
+    shared: list[Any],
+    template: Slice,
+    moments: tuple[Any, ...],
+    path: str,
+    values: list[bytes | None],
+    place: tuple[int, int, int],
 ) -> Slice | None:
     """`template` with the file's own values; None where one of them is unusual."""
     try:
@@ -123,12 +130,17 @@ def _like(
     fault = pixel_fault(image)
     if fault is not None:
         image = replace(image, fault=fault)
-    splitters = list(template.splitters)
-    for column, n in _OWN_SPLITTERS:
-        splitters[column] = label(SPLITTERS[column], _text(values[n]), image.series)
+    own = _moments(values)
+    splitters = template.splitters
+    if own != moments:
+        changed = list(splitters)
+        for (column, _), found, known in zip(_OWN_SPLITTERS, own, moments, strict=True):
+            if found != known:
+                changed[column] = label(SPLITTERS[column], _text(found), image.series)
+        splitters = tuple(changed)
     return Slice(
         image, 0, position, template.orientation, template.spacing, template.between,
-        1.0 if slope is None else slope, 0.0 if intercept is None else intercept, tuple(splitters),
+        1.0 if slope is None else slope, 0.0 if intercept is None else intercept, splitters,
     )  # fmt: skip
 
 

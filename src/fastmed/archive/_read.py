@@ -81,9 +81,11 @@ def read_series(
         for wanted in candidates:
             array = np.empty(shape, wanted)
             try:
-                for n, part in enumerate(parts):
-                    at = n if len(parts) > 1 else ...
+                places: Sequence[Any] = range(len(parts)) if len(parts) > 1 else [...]
+                marked = [
                     _load(part, array[at], None if padding is None else padding[at], limits)
+                    for part, at in zip(parts, places, strict=True)
+                ]
                 break
             except _decode.Overflow:
                 continue
@@ -94,7 +96,7 @@ def read_series(
     meta = {**parts[0].meta, "stored_bits": max(s.image.stored for s in every)}
     if len(parts) > 1:
         meta = _joined_meta(parts, meta)
-    if padding is not None and not padding.any():
+    if not any(marked):
         padding = None
     units = meta.pop("units")
     return Volume(array, parts[0].affine, modality=parts[0].modality, units=units, meta=meta, padding=padding)
@@ -138,18 +140,19 @@ def _as_number(found: str) -> float:
 # --------------------------------------------------------------------------------------------------- one series
 
 
-def _load(series: Series, array: np.ndarray, padding: np.ndarray | None, limits: Limits) -> None:
+def _load(series: Series, array: np.ndarray, padding: np.ndarray | None, limits: Limits) -> bool:
+    """Fill `array`, and mark its padding where there is any; gives whether there is."""
     if series.places is None:
-        _load_slices(series, array, padding, limits)
-        return
+        return _load_slices(series, array, padding, limits)
     stack = np.empty((len(series.slices), *array.shape[1:]), array.dtype)
     marks = None if padding is None else np.zeros(stack.shape, bool)
-    _load_slices(series, stack, marks, limits)
+    marked = _load_slices(series, stack, marks, limits)
     _interpolate(stack, series.places, array)
     if padding is not None and marks is not None:
         weights = np.zeros(array.shape, np.float32)
         _interpolate(marks.astype(np.float32), series.places, weights)
         np.greater(weights, 0, out=padding)
+    return marked
 
 
 def _interpolate(stack: np.ndarray, places: tuple[float, ...], array: np.ndarray) -> None:
@@ -162,26 +165,23 @@ def _interpolate(stack: np.ndarray, places: tuple[float, ...], array: np.ndarray
         array[k] = np.rint(value) if array.dtype.kind in "iu" else value
 
 
-def _load_slices(series: Series, array: np.ndarray, padding: np.ndarray | None, limits: Limits) -> None:
-    """Decode the files side by side, each straight into its place."""
+def _load_slices(series: Series, array: np.ndarray, padding: np.ndarray | None, limits: Limits) -> bool:
+    """Decode the files side by side, each straight into its place; gives whether any of it is padding."""
     files: dict[str, list[int]] = defaultdict(list)
     for k, one in enumerate(series.slices):
         files[one.image.path].append(k)
 
-    def load(ks: list[int]) -> None:
+    def load(ks: list[int]) -> bool:
         marks = [None if padding is None else padding[k] for k in ks]
-        _decode.fill([series.slices[k] for k in ks], [array[k] for k in ks], marks, limits)
+        return _decode.fill([series.slices[k] for k in ks], [array[k] for k in ks], marks, limits)
 
     workers = _decode.threads_for(len(files))
     if workers == 1:
-        for ks in files.values():
-            load(ks)
-        return
+        return sum(load(ks) for ks in files.values()) > 0
     with ThreadPoolExecutor(workers, thread_name_prefix="fastmed-read") as pool:
         waiting = [pool.submit(load, ks) for ks in files.values()]
         try:
-            for done in waiting:
-                done.result()
+            return sum(done.result() for done in waiting) > 0
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
