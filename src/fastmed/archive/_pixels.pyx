@@ -5,12 +5,13 @@ One pass does byte order, unused bits, sign and rescale. ``_pixels_numpy.py`` is
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
     /* Two bytes, the commonest case: built for AVX2 too, which halves the time of float (no FMA there, so that the
        results are the same on every processor), and takes a fifth of it where all is done in 16 bits. */
     #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
@@ -75,7 +76,41 @@ cdef extern from *:
         FASTMED_BOTH(LOOP);
     #undef LOOP
     }
+    /* PackBits: how many of the n bytes the segment gives. What it holds beyond them is padding. Away from both ends runs
+       are copied 16 bytes at a time, a few too many: most are short, and a call of memcpy costs more than they do. */
+    static Py_ssize_t fastmed_unpack(const uint8_t* source, Py_ssize_t length, uint8_t* plane, Py_ssize_t n) {
+        Py_ssize_t at = 0, done = 0, count, i;
+        while (at < length && done < n) {
+            const uint8_t head = source[at++];
+            if (head == 128) continue;
+            const int literal = head < 128;
+            count = literal ? head + 1 : 257 - head;
+            if (length - at >= 144 && n - done >= 144) {
+                uint8_t run[16];
+                if (literal) {
+                    for (i = 0; i < count; i += 16) memcpy(plane + done + i, source + at + i, 16);
+                } else {
+                    memset(run, source[at], 16);
+                    for (i = 0; i < count; i += 16) memcpy(plane + done + i, run, 16);
+                }
+                at += literal ? count : 1;
+            } else {
+                if (count > n - done) count = n - done;
+                if (literal) {
+                    if (count > length - at) count = length - at;
+                    memcpy(plane + done, source + at, count);
+                    at += count;
+                } else {
+                    if (at >= length) break;
+                    memset(plane + done, source[at++], count);
+                }
+            }
+            done += count;
+        }
+        return done;
+    }
     """
+    Py_ssize_t fastmed_unpack(const uint8_t*, Py_ssize_t, uint8_t*, Py_ssize_t) noexcept nogil
     void fastmed_to_float(const uint16_t*, float*, Py_ssize_t, int, uint32_t, uint32_t, double, double,
                           int64_t*, int64_t*) noexcept nogil
     void fastmed_to_int16(const uint16_t*, uint16_t*, Py_ssize_t, int, uint16_t, uint16_t, uint16_t, uint16_t,
@@ -260,34 +295,6 @@ def mark(const unsigned char[::1] raw, unsigned char[::1] flags, int size, int s
     return bool(found)
 
 
-cdef Py_ssize_t _unpack(const uint8_t* source, Py_ssize_t length, uint8_t* plane, Py_ssize_t n) noexcept nogil:
-    # PackBits: how many of the n bytes the segment gives. What it holds beyond them is padding.
-    cdef Py_ssize_t at = 0, done = 0, count
-    cdef uint8_t head
-    while at < length and done < n:
-        head = source[at]
-        at += 1
-        if head < 128:
-            count = head + 1
-            if count > length - at:
-                count = length - at
-            if count > n - done:
-                count = n - done
-            memcpy(plane + done, source + at, count)
-            at += count
-            done += count
-        elif head > 128:
-            if at >= length:
-                break
-            count = 257 - head
-            if count > n - done:
-                count = n - done
-            memset(plane + done, source[at], count)
-            at += 1
-            done += count
-    return done
-
-
 cdef void _weave2(const uint8_t* planes, uint8_t* target, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint16_t* words = <uint16_t*>target
@@ -323,7 +330,7 @@ cdef int _unpack_frame(const uint8_t* frame, Py_ssize_t length, uint8_t* target,
         if start < 64 or end < start or end > length:
             wrong = 1 if start >= length or end > length else 2
             break
-        if _unpack(frame + start, end - start, planes + s * n, n) < n:
+        if fastmed_unpack(frame + start, end - start, planes + s * n, n) < n:
             wrong = 1
             break
     if size > 1:
