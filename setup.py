@@ -157,9 +157,12 @@ def _extensions():
     extensions = [_kernels(isa) for isa in names]
     pixels = _sources("src/fastmed", "*.pyx")
     if pixels:
+        import numpy
         from Cython.Build import cythonize
 
-        modules = [Extension(p.removeprefix("src/").removesuffix(".pyx").replace("/", "."), [p]) for p in pixels]
+        names = [p.removeprefix("src/").removesuffix(".pyx").replace("/", ".") for p in pixels]
+        include = [numpy.get_include()]
+        modules = [Extension(name, [p], include_dirs=include) for name, p in zip(names, pixels, strict=True)]
         extensions += cythonize(modules, language_level=3, build_dir="build/cython")
     return extensions
 

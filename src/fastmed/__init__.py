@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._engine.memory import release_memory as release_memory
     from ._engine.operation import explain as explain
     from ._engine.threads import get_num_threads as get_num_threads
     from ._engine.threads import num_threads as num_threads
@@ -27,6 +28,7 @@ _ENGINE = {
     "explain": "operation",
     "get_num_threads": "threads",
     "num_threads": "threads",
+    "release_memory": "memory",
     "set_num_threads": "threads",
 }
 _SHOWN = ("filters", "edges", "contours", "volume", "archive")  # their names are names of fastmed

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from .memory import empty
+
 #: Border modes by SciPy's names; the numbers are those of csrc/border.hpp.
 MODES = {
     "nearest": 0,
@@ -111,7 +113,7 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
     """SciPy's ``output=``: None, a dtype, or an array to write into."""
     if output is None:
         dtype = image.dtype.newbyteorder("=")
-        return np.empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
+        return empty(image.shape, np.promote_types(dtype, np.complex64) if complex_result else dtype)
     if isinstance(output, np.ndarray):
         return _checked_output(output, image, complex_result)
     if not isinstance(output, str | type | np.dtype):
@@ -126,7 +128,7 @@ def as_output(output: Any, image: np.ndarray, *, complex_result: bool = False) -
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         dtype = np.promote_types(dtype, np.complex64)
     _check_output_dtype(dtype, image, complex_result)
-    return np.empty(image.shape, dtype)
+    return empty(image.shape, dtype)
 
 
 def _checked_output(output: np.ndarray, image: np.ndarray, complex_result: bool) -> np.ndarray:
