@@ -143,6 +143,8 @@ class Extended:
     def __call__(self, given: Arguments) -> np.ndarray:
         arguments, (mask, nan_policy, spacing) = taken_apart(given)
         image = as_array(arguments.pop("input"), complex_too=True)
+        if "axis" in arguments:
+            as_axis(arguments["axis"], image.ndim)  # it is refused even where nothing counts
         if arguments.get("footprint") is not None:
             arguments["size"] = None  # the caller has been warned
         scale = 1.0
