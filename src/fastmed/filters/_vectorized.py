@@ -11,8 +11,9 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import as_array, as_output, halo_of
 from .._engine.operation import explained, operation
-from ._generic import Box, boxes, elements, share, valid_for
 from ._known import known
+from ._pieces import Box, boxes, share
+from ._user_filter import elements, masked_or_plain, valid_for
 from ._user_function import NotCompilableError, depends_on_nothing_else
 
 #: Bytes of windows that a batch holds, where the function takes batches of any size: copies of them stay in the cache.
@@ -210,8 +211,6 @@ def _halo(ndim, size=None, footprint=None, origin=None, axes=None, mode="reflect
 
 def _on_dask(op, arguments):
     """Chunk by chunk; 'valid' is what is left of another mode without its border."""
-    from ._generic import masked_or_plain
-
     image, mode = arguments["input"], arguments["mode"]
     names = ("size", "footprint", "origin", "axes", "mode", "spacing")
     axes, shape, _, _ = _window(image.ndim, *(arguments[k] for k in names))
