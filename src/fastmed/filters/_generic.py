@@ -148,7 +148,8 @@ def _loops(job: _Windows, count: int) -> tuple[str, ...]:
     """The loops that a function may be compiled into, the best one first; `count`: elements of a window."""
     if job.some:
         return ("valid_window_loop",)
-    return ("grouped_window_loop", "window_loop") if 0 < count <= LARGEST_GROUPED else ("window_loop",)
+    small = 0 < count <= LARGEST_GROUPED
+    return ("unseen_window_loop", "grouped_window_loop", "window_loop") if small else ("window_loop",)
 
 
 def _run_windows(job: _Windows, function: Any, c_function: CFunction | None, extra: Any, keywords: Any) -> None:

@@ -19,7 +19,7 @@ from ._window_sums import OPTIONS
 
 def _family(w: Any) -> int | None:
     """0 for a window of a group, 1 for other windows and arrays like them, None for anything else."""
-    if isinstance(w, groups.GroupedWindow):
+    if isinstance(w, groups.GroupedWindow | groups.UnseenWindow):
         return 0
     return 1 if isinstance(w, types.Array) and (w.ndim, w.layout, w.dtype) == (1, "C", types.float64) else None
 

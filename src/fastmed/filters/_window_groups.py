@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.extending import models, register_model
+from numba.core import cgutils
+from numba.extending import intrinsic, make_attribute_wrapper, models, overload, register_model
 
 from . import _window_sums as single
 from ._lanes import (
@@ -48,6 +49,41 @@ class GroupedWindow(single.Window):
     """A window with a head, of a group of eight: read-only."""
 
 
+class UnseenWindow(types.Type):
+    """A window of a group of which a function asks only what is found for the whole group: no elements stand there."""
+
+    mutable = False
+
+    def __init__(self) -> None:
+        super().__init__(name="UnseenWindow")
+
+
+@register_model(UnseenWindow)
+class _UnseenModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("address", types.int64), ("size", types.int64)])
+
+
+make_attribute_wrapper(UnseenWindow, "address", "address")
+make_attribute_wrapper(UnseenWindow, "size", "size")
+UNSEEN = UnseenWindow()
+
+
+@intrinsic
+def unseen_at(typing: Any, address: Any, size: Any) -> Any:
+    def generate(context, builder, signature, values):
+        window = cgutils.create_struct_proxy(UNSEEN)(context, builder)
+        window.address, window.size = values
+        return window._getvalue()
+
+    return UNSEEN(types.int64, types.int64), generate
+
+
+@overload(len)
+def _length(w):
+    return (lambda w: w.size) if isinstance(w, UnseenWindow) else None
+
+
 register_model(GroupedWindow)(models.ArrayModel)
 GROUPED = GroupedWindow(types.float64, 1, "C", readonly=True)
 
@@ -55,9 +91,20 @@ grouped_at = single.at_address(GROUPED)
 _row_at = single.at_address(single.Window(types.float64, 1, "C", readonly=True))
 
 
+def _address(w):
+    raise NotImplementedError
+
+
+@overload(_address, inline="always")
+def _address_of_kind(w):
+    if isinstance(w, UnseenWindow):
+        return lambda w: w.address
+    return lambda w: address_of(w)
+
+
 @njit(nogil=True, forceinline=True)
 def _head(w):
-    return address_of(w) - 8 * HEAD
+    return _address(w) - 8 * HEAD
 
 
 @njit(nogil=True, forceinline=True)
@@ -68,7 +115,7 @@ def begin_group(head, first):
 
 
 # --- what is found for all eight -------------------------------------------------------------------------------------
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _find_extrema(head):
     first, offsets, n = get_whole(head, FIRST), get_whole(head, OFFSETS), get_whole(head, SIZE)
     low = high = last = load(first, get_whole(offsets, 0))
@@ -127,13 +174,13 @@ _total = _sums(njit(nogil=True, forceinline=True)(lambda value, middle: value))
 _squares = _sums(njit(nogil=True, forceinline=True)(lambda value, middle: (value - middle) * (value - middle)))
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _find_totals(head):
     n = get_whole(head, SIZE)
     store(head, TOTALS, _total(get_whole(head, FIRST), get_whole(head, OFFSETS), n, spread(0.0)))
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _find_variances(head):
     n = get_whole(head, SIZE)
     if not get_whole(head, KNOWN) & HAS_TOTALS:
@@ -145,7 +192,7 @@ def _find_variances(head):
     store(head, VARIANCES, found / count)
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def sort_lanes(room, blocks):
     """Sort each lane of so many blocks: every block, then Batcher's merge exchange with blocks in place of values."""
     for k in range(blocks):
@@ -166,7 +213,7 @@ def sort_lanes(room, blocks):
         p //= 2
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _sort(head):
     first, offsets, n = get_whole(head, FIRST), get_whole(head, OFFSETS), get_whole(head, SIZE)
     room = get_whole(head, ROOM)
@@ -191,7 +238,7 @@ def _stride(n):
     return n + (-n) % BLOCK
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _turn(head):
     """The sorted values of each window in a row of its own."""
     n, room = get_whole(head, SIZE), get_whole(head, ROOM)
@@ -284,4 +331,5 @@ METHODS = {
 }  # fmt: skip
 
 for _name, _function in METHODS.items():
-    single.register_method(GroupedWindow, _name, _function)
+    for _kind in (GroupedWindow, UnseenWindow):
+        single.register_method(_kind, _name, _function)

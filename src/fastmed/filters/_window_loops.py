@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._lanes import BLOCK, COUNT, address_of, put_whole
-from ._window_groups import HEAD, LANE, OFFSETS, ROOM, SIZE, begin_group, grouped_at
+from ._window_groups import HEAD, LANE, OFFSETS, ROOM, SIZE, begin_group, grouped_at, unseen_at
 from ._window_sums import window_at
 
 
@@ -63,16 +63,24 @@ def window_loop(function: Any) -> Callable[..., None]:
 def grouped_window_loop(function: Any) -> Callable[..., None]:
     """As :func:`window_loop`, for a function that leaves its window as it is: eight neighbours are a group.
 
-    `offsets` are those of a window's elements. A group's last windows may lie beyond the row, in what follows it.
+    A group's last windows may lie beyond the row, in what follows it.
     """
+    return _grouped(function, grouped_at, True)
 
+
+def unseen_window_loop(function: Any) -> Callable[..., None]:
+    """As :func:`grouped_window_loop`, for a function that asks for no elements: none are gathered."""
+    return _grouped(function, unseen_at, False)
+
+
+def _grouped(function: Any, window_of: Any, gathered: bool) -> Callable[..., None]:
     @njit(nogil=True, error_model="numpy")
     def loop(values, starts, count, runs, places, offsets, out, stop, arguments):
         length = offsets.size + 8
         memory = np.empty(HEAD + length + 2 * COUNT * (length + BLOCK))
         head = address_of(memory)
-        elements = memory[HEAD:]  # used to the end, so that the memory stays
-        window = grouped_at(address_of(elements), offsets.size)
+        elements = memory[HEAD:]
+        window = window_of(address_of(elements), offsets.size)
         put_whole(head, OFFSETS, address_of(offsets))
         put_whole(head, SIZE, offsets.size)
         room = address_of(elements) + 8 * length
@@ -85,9 +93,11 @@ def grouped_window_loop(function: Any) -> Callable[..., None]:
                 if i % COUNT == 0:
                     begin_group(head, address_of(values) + 8 * first)
                 put_whole(head, LANE, i % COUNT)
-                for k in range(runs.size):
-                    _copy_eight(elements, places[k], values, first + runs[k])
+                if gathered:
+                    for k in range(runs.size):
+                        _copy_eight(elements, places[k], values, first + runs[k])
                 out[row, i] = 1.0 * function(window, *arguments)
+        elements[0] = 0.0  # used to the end, so that the memory stays
 
     return loop
 

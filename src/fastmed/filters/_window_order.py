@@ -16,7 +16,7 @@ from ._window_groups import sort_lanes
 from ._window_sums import OPTIONS
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _merge(source, size, target):
     """Two sorted lists of `size` at the address `source`, one after the other, into one; nothing is NaN."""
     low, high, last_low, last_high = 0, size, size - 1, 2 * size - 1
@@ -31,7 +31,7 @@ def _merge(source, size, target):
         last_low, last_high = last_low - later, last_high - 1 + later
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _sort_into(source, n, lists, room):
     """Sort n values at an address; the result is at `room`, NaN last."""
     size = (n + COUNT - 1) // COUNT  # of each list
