@@ -265,7 +265,7 @@ def generic_filter(
         without any gives NaN, or the input's own value where the output is not of floats. Not for C functions.
     nan_policy : {'propagate', 'omit', 'raise'}, optional
         'propagate' (default): the function gets the NaN as well. 'omit': it does not, as with `mask`. 'raise': a NaN
-        (where `mask` is True) raises before any work; not for Dask arrays.
+        (where `mask` is True) raises before any work (of a Dask array, when its chunk is computed).
     spacing : float or sequence of float, optional
         Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
         then in mm; the window is the nearest odd number of elements.

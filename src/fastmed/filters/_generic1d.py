@@ -204,8 +204,8 @@ def generic_filter1d(
     mask : None, optional
         Refused: the function gets whole lines.
     nan_policy : {'propagate', 'raise'}, optional
-        'propagate' (default): the function gets the NaN as well. 'raise': a NaN raises before any work; not for Dask
-        arrays.
+        'propagate' (default): the function gets the NaN as well. 'raise': a NaN raises before any work (of a
+        Dask array, when its chunk is computed).
     spacing : float or sequence of float, optional
         Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume.
         `filter_size` is then in mm; the window is the nearest odd number of elements.

@@ -78,8 +78,11 @@ def masked_or_plain(op, arguments, dtype, wrap):
     from .._engine import chunks
 
     image, mask = arguments["input"], arguments.get("mask")
+    check_policy(arguments["nan_policy"])
     if arguments["nan_policy"] == "raise":
-        raise ValueError("nan_policy='raise' would have to look at all chunks first; check a Dask array yourself")
+        valid = chunks.valid_chunks(image, mask, "raise")
+        image = image.map_blocks(_after, valid, dtype=image.dtype)
+        arguments = {**arguments, "nan_policy": "propagate"}
     rest = {k: v for k, v in arguments.items() if k not in ("input", "mask")}
     options = {
         "wrap": wrap, "dtype": dtype, "name": op.name,
@@ -89,6 +92,11 @@ def masked_or_plain(op, arguments, dtype, wrap):
     if mask is None:
         return chunks.map_with_halo(chunks.call_operation, image, halo, **options)
     return chunks.map_with_halo(_masked_block, chunks.with_mask(image, mask), halo, **options)
+
+
+def _after(block: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The block, once its valid elements are known to hold no NaN."""
+    return block
 
 
 def _masked_block(block: np.ndarray, **arguments: Any) -> np.ndarray:

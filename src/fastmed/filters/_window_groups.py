@@ -23,6 +23,7 @@ from ._lanes import (
     BLOCK,
     COUNT,
     address_of,
+    by_address,
     get_number,
     get_whole,
     load,
@@ -115,8 +116,8 @@ def begin_group(head, first):
 
 
 # --- what is found for all eight -------------------------------------------------------------------------------------
-@njit(nogil=True, cache=True)
-def _find_extrema(head):
+@njit(nogil=True)
+def _find_extrema(head, _1, _2, _3):
     first, offsets, n = get_whole(head, FIRST), get_whole(head, OFFSETS), get_whole(head, SIZE)
     low = high = last = load(first, get_whole(offsets, 0))
     missing, nan = spread(0.0), spread(np.nan)
@@ -174,17 +175,17 @@ _total = _sums(njit(nogil=True, forceinline=True)(lambda value, middle: value))
 _squares = _sums(njit(nogil=True, forceinline=True)(lambda value, middle: (value - middle) * (value - middle)))
 
 
-@njit(nogil=True, cache=True)
-def _find_totals(head):
+@njit(nogil=True)
+def _find_totals(head, _1, _2, _3):
     n = get_whole(head, SIZE)
     store(head, TOTALS, _total(get_whole(head, FIRST), get_whole(head, OFFSETS), n, spread(0.0)))
 
 
-@njit(nogil=True, cache=True)
-def _find_variances(head):
+@njit(nogil=True)
+def _find_variances(head, _1, _2, _3):
     n = get_whole(head, SIZE)
     if not get_whole(head, KNOWN) & HAS_TOTALS:
-        _find_totals(head)
+        _find_totals(head, 0, 0, 0)
         put_whole(head, KNOWN, get_whole(head, KNOWN) | HAS_TOTALS)
     count = spread(1.0 * n)
     middle = load(head, TOTALS) / count
@@ -192,7 +193,7 @@ def _find_variances(head):
     store(head, VARIANCES, found / count)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sort_lanes(room, blocks):
     """Sort each lane of so many blocks: every block, then Batcher's merge exchange with blocks in place of values."""
     for k in range(blocks):
@@ -213,8 +214,8 @@ def sort_lanes(room, blocks):
         p //= 2
 
 
-@njit(nogil=True, cache=True)
-def _sort(head):
+@njit(nogil=True)
+def _sort(head, _1, _2, _3):
     first, offsets, n = get_whole(head, FIRST), get_whole(head, OFFSETS), get_whole(head, SIZE)
     room = get_whole(head, ROOM)
     absent, one, infinite = spread(0.0), spread(1.0), spread(np.inf)
@@ -238,8 +239,8 @@ def _stride(n):
     return n + (-n) % BLOCK
 
 
-@njit(nogil=True, cache=True)
-def _turn(head):
+@njit(nogil=True)
+def _turn(head, _1, _2, _3):
     """The sorted values of each window in a row of its own."""
     n, room = get_whole(head, SIZE), get_whole(head, ROOM)
     stride = _stride(n)
@@ -250,13 +251,14 @@ def _turn(head):
 
 def _known(bit: int, find: Any) -> Any:
     """``need(w)`` -> the head, after `find` if the group has not been asked before."""
+    found = by_address(find)
 
     @njit(nogil=True, forceinline=True)
     def need(w):
         head = _head(w)
         known = get_whole(head, KNOWN)
         if not known & bit:
-            find(head)
+            found(head, 0, 0, 0)
             put_whole(head, KNOWN, get_whole(head, KNOWN) | bit)
         return head
 

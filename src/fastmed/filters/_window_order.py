@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ._lanes import BLOCK, COUNT, address_of, get_number, put_number, spread, store, transpose
+from ._lanes import BLOCK, COUNT, address_of, by_address, get_number, put_number, spread, store, transpose
 from ._window_groups import sort_lanes
 from ._window_sums import OPTIONS
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _merge(source, size, target):
     """Two sorted lists of `size` at the address `source`, one after the other, into one; nothing is NaN."""
     low, high, last_low, last_high = 0, size, size - 1, 2 * size - 1
@@ -31,9 +31,11 @@ def _merge(source, size, target):
         last_low, last_high = last_low - later, last_high - 1 + later
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _sort_into(source, n, lists, room):
-    """Sort n values at an address; the result is at `room`, NaN last."""
+    """Sort n values at an address; the result is at `lists`, NaN last. `room` is as large: whole blocks of lists."""
+    if n == 0:
+        return
     size = (n + COUNT - 1) // COUNT  # of each list
     blocks = (size + BLOCK - 1) // BLOCK
     missing, infinite = 0, spread(np.inf)
@@ -56,12 +58,15 @@ def _sort_into(source, n, lists, room):
         put_number(room, k, np.nan)
 
 
+_sort_there = by_address(_sort_into)
+
+
 @njit(**OPTIONS)
 def in_order(w):
     """A sorted copy, NaN last."""
     room = COUNT * ((w.size + COUNT - 1) // COUNT + BLOCK)
     memory = np.empty(2 * room)
-    _sort_into(address_of(w), w.size, address_of(memory), address_of(memory) + 8 * room)
+    _sort_there(address_of(w), w.size, address_of(memory), address_of(memory) + 8 * room)
     return memory[: w.size]
 
 
