@@ -10,8 +10,10 @@ import operator
 from typing import Any
 
 from llvmlite import ir
-from numba import cfunc, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba import cfunc, extending, types
+from numba.extending import models, overload, register_model
+
+intrinsic: Any = extending.intrinsic  # whose declared type asks for the typing context, which callers do not give
 
 COUNT = 8
 #: Vectors that are sorted in registers, of which AVX-512 has 32.

@@ -73,7 +73,7 @@ def _partitioned(w, rank):
 _GROUPED = order.statistics(order.as_it_is, groups.ranked)
 _SINGLE = order.statistics(order.in_order, order.ranked)
 
-_REDUCTIONS = (
+_REDUCTIONS: Any = (
     (np.max, groups.largest, sums.largest), (np.amax, groups.largest, sums.largest),
     (np.min, groups.smallest, sums.smallest), (np.amin, groups.smallest, sums.smallest),
     (np.ptp, groups.extent, sums.spread), (np.sum, groups.total, sums.total), (np.mean, groups.mean, sums.mean),
@@ -83,7 +83,7 @@ _REDUCTIONS = (
 )  # fmt: skip
 
 #: NumPy's functions -> those that compiled code calls.
-INSTEAD = {
+INSTEAD: dict[Any, Any] = {
     **{original: _of_window(original, *functions) for original, *functions in _REDUCTIONS},
     np.quantile: _with_number(np.quantile, _GROUPED["quantile"], _SINGLE["quantile"]),
     np.percentile: _with_number(np.percentile, _GROUPED["percentile"], _SINGLE["percentile"]),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, make_attribute_wrapper, models, overload, register_model
+from numba.extending import make_attribute_wrapper, models, overload, register_model
 
 from . import _window_sums as single
 from ._lanes import (
@@ -26,6 +26,7 @@ from ._lanes import (
     by_address,
     get_number,
     get_whole,
+    intrinsic,
     load,
     merge_blocks,
     put_number,

@@ -13,9 +13,8 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ._lanes import BLOCK, COUNT, address_of, put_whole
+from ._lanes import BLOCK, COUNT, address_of, intrinsic, put_whole
 from ._window_groups import HEAD, LANE, OFFSETS, ROOM, SIZE, begin_group, grouped_at, unseen_at
 from ._window_sums import window_at
 
@@ -186,7 +185,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
         for i in range(count):
             for k in range(offsets.size):
                 window[k] = values[starts[row] + i + offsets[k]]
-            if not _call_on_window(address, window, result, data):  # type: ignore[call-arg]
+            if not _call_on_window(address, window, result, data):
                 return False
             out[row, i] = result[0]
     return True
@@ -195,7 +194,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
 def _c_lines(lines, out, address, data):
     """The C function over all lines; False as soon as it reports a failure."""
     for row in range(lines.shape[0]):  # noqa: SIM110
-        if not _call_on_line(address, lines[row], out[row], data):  # type: ignore[call-arg]
+        if not _call_on_line(address, lines[row], out[row], data):
             return False
     return True
 

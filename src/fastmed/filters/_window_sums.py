@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic, models, overload_classmethod, overload_method, register_model
+from numba.extending import models, overload_classmethod, overload_method, register_model
 from numba.np.arrayobj import intrin_alloc, populate_array
+
+from ._lanes import intrinsic
 
 # Calls that are not inlined count the users of an array, see at_address.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
@@ -43,7 +45,8 @@ register_model(Window)(models.ArrayModel)
 
 @overload_classmethod(Window, "_allocate", target="CPU")
 def _allocate(cls, allocsize, align):
-    return lambda cls, allocsize, align: intrin_alloc(allocsize, align)
+    take: Any = intrin_alloc
+    return lambda cls, allocsize, align: take(allocsize, align)
 
 
 WINDOW = Window(types.float64, 1, "C")
