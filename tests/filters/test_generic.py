@@ -376,7 +376,7 @@ def test_a_window_that_is_written_to_is_its_own():
 
 def test_windows_too_large_for_groups(monkeypatch):
     monkeypatch.setattr(_generic, "LARGEST_GROUPED", 8)
-    for function in (spread, SORTING["trimmed"], SORTING["percentile"], lambda w: w.var() + w.sum()):
+    for function in (SORTING["percentile"], lambda w: w.var() + w.max() - np.sort(w)[1]):
         compare("generic_filter", IMAGE, function=function, size=3)
 
 
@@ -387,7 +387,7 @@ def test_quantiles_out_of_range_are_refused():
 
 
 def test_squares_and_slices_of_a_window_have_numpys_digits():
-    for function in (lambda w: ((w - w.mean()) ** 2).mean(), lambda w: (w * w).sum(), lambda w: w[2:].sum()):
+    for function in (lambda w: ((w - w.mean()) ** 2).mean(), lambda w: (w * w).sum() - w[2:].sum()):
         for size in (3, 7):
             wanted = scipy.ndimage.generic_filter(IMAGE, function, size)
             assert np.array_equal(fastmed.generic_filter(IMAGE, function, size), wanted)

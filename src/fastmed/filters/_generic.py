@@ -306,9 +306,9 @@ def generic_filter(
 
     Sums, means, variances, extrema, sorted values, medians and quantiles of a window, as NumPy's functions or the
     array's methods, have NumPy's very digits, and are found for several windows at once as long as the function does
-    not write to its window; other code agrees with plain Python to float64's rounding. Whole numbers are of 64 bits and wrap
-    around. A division by zero gives infinity or NaN, as for NumPy's numbers, without their warning, also
-    where both numbers are Python's own.
+    not write to its window; other code agrees with plain Python to float64's rounding. Whole numbers are of 64 bits
+    and wrap around. A division by zero gives infinity or NaN, as for NumPy's numbers, without their warning, also where
+    both numbers are Python's own.
 
     Examples
     --------
