@@ -176,9 +176,11 @@ def test_builds_and_twins_agree(name, dtype):
     assert results, "no C++ build is installed"
 
 
-#: Filters with the caller's own function say themselves what a mask is to it: tests/filters/test_generic.py.
-OWN_FUNCTION = {"generic_filter", "generic_filter1d", "vectorized_filter"}
-MASKED = [n for n in NAMES if "nan_policy" in OPERATIONS[n].signature.parameters and n not in OWN_FUNCTION]
+#: They refuse a mask (whole lines), or show it to the caller's function as NaN: tests/filters/test_generic1d.py and
+#: test_vectorized.py. What does not depend on a mask's meaning holds for them, too.
+OWN_FUNCTION = {"generic_filter1d", "vectorized_filter"}
+KEYWORDED = [n for n in NAMES if "nan_policy" in OPERATIONS[n].signature.parameters]
+MASKED = [n for n in KEYWORDED if n not in OWN_FUNCTION]
 
 
 @pytest.fixture(params=MASKED)
@@ -291,8 +293,9 @@ def test_bad_masks_policies_and_spacings_are_refused(masked):
         call(masked, image, mask=np.arange(image.size).reshape(image.shape) % 4)
 
 
-def test_the_keywords_are_keywords_with_defaults_that_change_nothing(masked):
-    parameters = OPERATIONS[masked].signature.parameters
+@pytest.mark.parametrize("name", KEYWORDED)
+def test_the_keywords_are_keywords_with_defaults_that_change_nothing(name):
+    parameters = OPERATIONS[name].signature.parameters
     wanted = {"mask": None, "nan_policy": "propagate", "spacing": None}
     assert {name: parameters[name].default for name in wanted} == wanted
     assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in wanted)

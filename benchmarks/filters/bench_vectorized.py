@@ -18,7 +18,8 @@ def _scipy(image, **arguments):
 
 
 WORKLOADS = [
-    Workload(tissue, (64, 256, 256), "float32", part=8, function=f, size=5) for f in (spread, np.median, np.max, np.std)
-] + [Workload(tissue, (1024, 1024), "int16", function=f, size=7) for f in (spread, np.median, np.mean)]
+    Workload(tissue, (64, 256, 256), "float32", part=8, function=f, size=5) 
+    for f in (spread, np.median, np.max, np.mean, np.ptp, np.std)
+] + [Workload(tissue, (1024, 1024), "int16", function=f, size=7) for f in (spread, np.median, np.mean, np.ptp)]
 
 test_vectorized = race(vectorized_filter, {"scipy": _scipy}, WORKLOADS)

@@ -35,7 +35,7 @@ from against_scipy import (
 )
 from fastmed._engine import threads
 from fastmed.errors import NotCompiledWarning
-from fastmed.filters import _generic, _user_function
+from fastmed.filters import _generic, _pieces, _user_filter, _user_function, _window_order
 from helpers import DTYPES, random_array, same
 
 
@@ -66,10 +66,6 @@ def running_mean(line, result):
     n = line.size - result.size + 1
     for i in range(result.size):
         result[i] = line[i : i + n].sum() / n
-
-
-def difference(line, result, factor=1):
-    result[:] = factor * (line[line.size - result.size :] - line[: result.size])
 
 
 FUNCTIONS = [spread, weighted, deviation, entropy, np.median, np.max, np.mean, np.ptp]
@@ -109,17 +105,6 @@ def test_windows_equal_scipys(data, image, function, mode, cval):
     compare("generic_filter", image, into=into, **arguments)
 
 
-@examples(60)
-@given(st.data(), images(small=True, ndims=(1, 2, 3)), st.integers(1, 9), st.sampled_from(MODES), CVALS)
-def test_lines_equal_scipys(data, image, size, mode, cval):
-    compare(
-        "generic_filter1d", image, filter_size=size, mode=mode, cval=cval,
-        function=data.draw(st.sampled_from([running_mean, difference])),
-        axis=data.draw(st.integers(-image.ndim, image.ndim - 1)), origin=data.draw(origins([size]))[0],
-        into=data.draw(st.sampled_from([None, *WRITABLE])),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("function", FUNCTIONS[2:], ids=lambda f: f.__name__)
 def test_values_are_cast_as_scipy_casts(function, dtype):
@@ -136,7 +121,7 @@ def test_pieces_do_not_show(monkeypatch):
               fastmed.generic_filter1d(image, running_mean, 5, 1)]  # fmt: skip
     monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)
     for limit in (1, 7, 50, 400):
-        monkeypatch.setattr(_generic, "PIECE", limit)
+        monkeypatch.setattr(_pieces, "PIECE", limit)
         found = [fastmed.generic_filter(image, weighted, 3, mode="wrap", origin=(1, -1, 0), extra_arguments=(2,)),
                  fastmed.generic_filter1d(image, running_mean, 5, 1)]  # fmt: skip
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
@@ -148,7 +133,7 @@ def test_boxes_tile_the_array(limit, in_order):
     count = np.zeros((5, 1, 9, 4), int)
     order = np.arange(count.size).reshape(count.shape)
     seen = []
-    for box in _generic.boxes(count.shape, limit, in_order):
+    for box in _pieces.boxes(count.shape, limit, in_order):
         count[box] += 1
         seen += order[box].ravel().tolist()
         assert count[box].size <= limit
@@ -159,7 +144,7 @@ def test_boxes_tile_the_array(limit, in_order):
 @pytest.mark.parametrize("mode", MODES[:5])
 def test_borders_are_the_plain_definition(mode):
     for n in range(1, 7):
-        found = _generic.border_indices(-15, 20, n, _generic.as_mode(mode))
+        found = _pieces.border_indices(-15, 20, n, _generic.as_mode(mode))
         assert np.array_equal(found, border_indices(-15, 20, n, mode))
 
 
@@ -296,18 +281,6 @@ def test_a_function_that_means_something_else_compiled_is_called_plainly():
     assert np.array_equal(found, scipy.ndimage.generic_filter(IMAGE, huge, 3))
 
 
-def test_a_line_function_that_cannot_be_compiled():
-    calls = []
-
-    def function(line, result):
-        calls.append(line.size)
-        result[:] = line[1:-1]
-
-    with pytest.warns(NotCompiledWarning, match="calls"):
-        assert np.array_equal(fastmed.generic_filter1d(IMAGE, function, 3), IMAGE)
-    assert calls == [15] * 12
-
-
 @pytest.mark.parametrize("given", [[1.0, 2.0], {"a": 1}])
 def test_arguments_that_could_be_changed(given):
     with pytest.warns(NotCompiledWarning, match=type(given).__name__):
@@ -348,6 +321,78 @@ def test_reductions_propagate_nan():
         compare("generic_filter", image, function=function, size=3)
 
 
+SORTING = {
+    "sort": lambda w: np.sort(w)[w.size // 3],
+    "sort at the end": lambda w: np.sort(w)[-1],
+    "trimmed": lambda w: np.sort(w)[1:-1].max(),
+    "median": lambda w: np.median(w),
+    "nanmedian": lambda w: np.nanmedian(w),
+    "partition": lambda w: np.partition(w, 2)[2],
+    "percentile": lambda w: np.percentile(w, 30),
+    "quantile": lambda w: np.quantile(w, 0.5),
+    "percentiles": lambda w: np.percentile(w, [0, 37.5, 100])[1] - np.percentile(w, (10, 90))[0],
+    "of a part": lambda w: np.median(w[1:]),
+    "of a multiple": lambda w: np.sort(3 * w)[1],
+    "deviation": lambda w: np.median(np.abs(w - np.median(w))),
+    "with elements": lambda w: np.median(w) - w[2] + w.max(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SORTING))
+def test_sorted_values_are_those_of_numpy(name):
+    whole = np.random.default_rng(4).integers(-9, 9, (9, 21)).astype(float)
+    missing = whole.copy()
+    missing.flat[::19], missing.flat[7::31], missing.flat[11::37] = np.nan, np.inf, -np.inf
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for image in (whole, missing):
+            for size in ((1, 3), 3, (5, 7), (11, 13)):
+                wanted = scipy.ndimage.generic_filter(image, SORTING[name], size)
+                assert np.array_equal(fastmed.generic_filter(image, SORTING[name], size), wanted, equal_nan=True)
+
+
+def test_arrays_of_any_length_are_sorted():
+    rng = np.random.default_rng(6)
+    for n in [*range(70), 127, 128, 129, 500, 1025]:
+        values = rng.integers(-50, 50, n) / 8
+        values[rng.random(n) < 0.1] = np.nan
+        wanted, before = np.sort(values), values.copy()
+        assert np.array_equal(_window_order.in_order(values), wanted, equal_nan=True)
+        assert np.array_equal(values, before, equal_nan=True)
+        _window_order.sort_in_place(values)
+        assert np.array_equal(values, wanted, equal_nan=True)
+
+
+def peak_after_writing(w):
+    top = w.max()
+    w[0] = top + 1
+    return w.max() + np.median(w)
+
+
+def test_a_window_that_is_written_to_is_its_own():
+    compare("generic_filter", IMAGE, function=peak_after_writing, size=3)
+    compare("generic_filter", IMAGE, function=lambda w: np.sort(w)[::-1][0] + len(w) + w.shape[0], size=3)
+
+
+def test_windows_too_large_for_groups(monkeypatch):
+    monkeypatch.setattr(_generic, "LARGEST_GROUPED", 8)
+    for function in (SORTING["percentile"], lambda w: w.var() + w.max() - np.sort(w)[1]):
+        compare("generic_filter", IMAGE, function=function, size=3)
+
+
+def test_quantiles_out_of_range_are_refused():
+    for bad in (101, -1):
+        with pytest.raises(ValueError, match="range"):
+            fastmed.generic_filter(IMAGE, lambda w, q: np.percentile(w, q), 3, extra_arguments=(bad,))
+
+
+def test_squares_and_slices_of_a_window_have_numpys_digits():
+    for function in (lambda w: ((w - w.mean()) ** 2).mean(), lambda w: (w * w).sum() - w[2:].sum()):
+        for size in (3, 7):
+            wanted = scipy.ndimage.generic_filter(IMAGE, function, size)
+            assert np.array_equal(fastmed.generic_filter(IMAGE, function, size), wanted)
+
+
 # --- failures --------------------------------------------------------------------------------------------------------
 class TroubleError(Exception):
     pass
@@ -360,7 +405,7 @@ def raising(w):
 
 
 def test_exceptions_are_the_functions_own(monkeypatch):
-    monkeypatch.setattr(_generic, "PIECE", 16)
+    monkeypatch.setattr(_pieces, "PIECE", 16)
     monkeypatch.setattr(threads, "WORTH_A_THREAD", 1)
     image = np.zeros((40, 40))
     assert np.array_equal(fastmed.generic_filter(image, raising, 3), image)
@@ -543,7 +588,7 @@ def test_policies_masks_and_spacings_that_are_refused():
 def test_sizes_in_mm():
     found = fastmed.generic_filter(IMAGE, spread, 5.0, spacing=(1.0, 2.5))
     assert np.array_equal(found, fastmed.generic_filter(IMAGE, spread, (5, 3)))
-    assert _generic.elements(10, (3, 5, 100), 3, range(3)) == [3, 3, 1]
+    assert _user_filter.elements(10, (3, 5, 100), 3, range(3)) == [3, 3, 1]
     found = fastmed.generic_filter1d(IMAGE, running_mean, 7.5, axis=0, spacing=1.5)
     assert np.array_equal(found, fastmed.generic_filter1d(IMAGE, running_mean, 5, axis=0))
 
@@ -563,8 +608,11 @@ def test_dask_with_mask_and_origin(mode):
         assert np.array_equal(found.compute(scheduler="threads"), wanted, equal_nan=True)
     wanted = fastmed.generic_filter1d(image, running_mean, 5, 0)
     assert np.array_equal(fastmed.generic_filter1d(chunked, running_mean, 5, 0).compute(), wanted)
-    with pytest.raises(ValueError, match="nan_policy"):
-        fastmed.generic_filter(chunked, spread, 3, nan_policy="raise")
+    image[5, 5] = np.nan
+    for call in (lambda lazy: fastmed.generic_filter1d(lazy, running_mean, 3, nan_policy="raise"),
+                 lambda lazy: fastmed.vectorized_filter(lazy, np.max, size=3, nan_policy="raise")):  # fmt: skip
+        with pytest.raises(ValueError, match=r"1 NaN.*nan_policy"):
+            call(da.from_array(image, chunks=(4, 5))).compute(scheduler="synchronous")
 
 
 def test_tasks_with_lambdas_travel():
@@ -599,7 +647,7 @@ def test_the_first_failing_piece_is_told():
 
     for workers in (1, 2, 4):
         with pytest.raises(TroubleError) as caught:
-            _generic.share(work, 10, workers)
+            _pieces.share(work, 10, workers)
         assert caught.value.args == (3,)
 
 

@@ -12,7 +12,7 @@ from ._derivatives import laplace as laplace
 from ._gaussian import gaussian_filter as gaussian_filter
 from ._gaussian import gaussian_filter1d as gaussian_filter1d
 from ._generic import generic_filter as generic_filter
-from ._generic import generic_filter1d as generic_filter1d
+from ._generic1d import generic_filter1d as generic_filter1d
 from ._median import median_filter as median_filter
 from ._minmax import maximum_filter as maximum_filter
 from ._minmax import maximum_filter1d as maximum_filter1d

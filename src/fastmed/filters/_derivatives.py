@@ -13,7 +13,7 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import as_array, as_axes, as_mode, as_number, as_output, halo_of, kernel_dtype, per_axis, run
 from .._engine.keywords import as_spacing, asked, valid_elements
-from .._engine.operation import OPERATIONS, kernel, operation
+from .._engine.operation import OPERATIONS, is_dask, kernel, operation
 from ._correlate import correlate1d
 from ._docs import documented
 from ._gaussian import _parameters as gaussian_parameters
@@ -112,10 +112,23 @@ def _lazily(derivative: Derivative, arguments: dict[str, Any], magnitude: bool) 
     dtype = as_output(output, np.empty(0, image.dtype)).dtype
     if not axes:
         return image.astype(dtype)
+    _check_is_lazy(derivative, image, axes[0], dtype, modes[0], arguments["cval"])
     parts = [derivative(image, a, dtype, m, arguments["cval"]) for a, m in zip(axes, modes, strict=True)]
     squares = [p * p for p in parts] if magnitude else parts
     total = sum(squares[1:], squares[0])
     return total.map_blocks(_root_of_copy, dtype=dtype) if magnitude else total
+
+
+def _check_is_lazy(derivative: Derivative, image: Any, axis: int, *arguments: Any) -> None:
+    """Refuse a derivative that would gather a Dask array, before it does: it is tried on one of a single element."""
+    import dask.array as da
+
+    found = derivative(da.zeros((1,) * image.ndim, dtype=image.dtype), axis, *arguments)
+    if not is_dask(found):
+        raise TypeError(
+            f"the derivative must give a Dask array for a Dask array, as fastmed's functions do; found "
+            f"{type(found).__name__}"
+        )
 
 
 def _root_of_copy(squares: np.ndarray) -> np.ndarray:

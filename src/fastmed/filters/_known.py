@@ -19,12 +19,14 @@ _NAMES = {code: name for name, code in reversed(MODES.items())}
 
 
 def known(
-    function: Any, image: np.ndarray, footprint: np.ndarray, origins: Sequence[int], mode: int, cval: float
+    function: Any, image: np.ndarray, footprint: np.ndarray, origins: Sequence[int], mode: int, cval: float,
+    in_double: bool = True,
 ) -> Callable[[Any], np.ndarray] | None:
     """``filter(output)`` with the values of `function` over every window; None where no kernel gives just these.
 
     Largest, smallest and middle values come in the input's dtype unless `output` is another; means in float64. A NaN in
-    a window gives NaN, as in NumPy.
+    a window gives NaN, as in NumPy. `in_double`: the function gets float64, and its very digits are wanted. Otherwise
+    windows have the input's dtype, as have differences and means of floats, and means are up to rounding.
     """
     try:
         hash(function)
@@ -41,9 +43,18 @@ def known(
         return lambda output: minimum_filter(image, output=output, **window)
     if function is np.median and count % 2:
         return lambda output: rank_filter(image, count // 2, output=output, **window)
-    if function is np.mean and footprint.all() and _summable(image):
-        return lambda output: uniform_filter(image, output=np.float64 if output is None else output, **window)
+    if function is np.mean and footprint.all() and _summable(image, in_double):
+        wide = np.float64 if image.dtype.kind in "biu" else image.dtype.newbyteorder("=")
+        return lambda output: uniform_filter(image, output=wide if output is None else output, **window)
+    if function is np.ptp and not in_double and image.dtype.kind != "b":
+        return lambda output: _extent(image, window)
     return None
+
+
+def _extent(image: np.ndarray, window: dict[str, Any]) -> np.ndarray:
+    found = maximum_filter(image, **window)
+    with np.errstate(invalid="ignore"):
+        return np.subtract(found, minimum_filter(image, **window), out=found if found.dtype.isnative else None)
 
 
 def _holds(dtype: np.dtype, mode: int, cval: float) -> bool:
@@ -58,6 +69,8 @@ def _holds(dtype: np.dtype, mode: int, cval: float) -> bool:
     return cval == int(cval) and low <= int(cval) <= high
 
 
-def _summable(image: np.ndarray) -> bool:
-    """Whether a running sum is as good as a fresh one: nothing in it stays behind, and nothing is rounded away."""
-    return image.dtype.kind in "biu" and image.dtype.itemsize <= 4
+def _summable(image: np.ndarray, exact: bool) -> bool:
+    """Whether sums along the axes give what one sum gives: to the last digit, as nothing is rounded away, or nearly."""
+    if image.dtype.kind in "biu":
+        return image.dtype.itemsize <= 4
+    return not exact and image.dtype.itemsize >= 4

@@ -44,7 +44,7 @@ _lock = threading.RLock()
 
 
 class _Fast(threading.local):
-    """Whether copies get the functions of ``_window_sums`` for those of NumPy."""
+    """Whether copies get the functions of ``_window_functions`` for those of NumPy."""
 
     on = True
 
@@ -269,7 +269,7 @@ def _module(module: types.ModuleType, name: str, code: types.CodeType, inside: t
 
 def _instead(function: Any) -> Any:
     """What compiled code calls for a function of NumPy."""
-    from ._window_sums import INSTEAD
+    from ._window_functions import INSTEAD
 
     try:
         return INSTEAD.get(function, function) if _fast.on else function

@@ -11,8 +11,9 @@ import numpy as np
 from .._engine import threads
 from .._engine.arrays import as_array, as_output, halo_of
 from .._engine.operation import explained, operation
-from ._generic import Box, boxes, elements, share, valid_for
 from ._known import known
+from ._pieces import Box, boxes, share
+from ._user_filter import elements, masked_or_plain, valid_for
 from ._user_function import NotCompilableError, depends_on_nothing_else
 
 #: Bytes of windows that a batch holds, where the function takes batches of any size: copies of them stay in the cache.
@@ -192,11 +193,10 @@ def _as_known(function, image, axes, shape, footprint, origins, mode, cval):
     window = np.transpose(window, order)
     window = np.expand_dims(window, tuple(a for a in range(image.ndim) if a not in axes))
     shifts = [dict(zip(axes, origins, strict=True)).get(a, 0) for a in range(image.ndim)]
-    run = known(function, image, window, shifts, code, float(cval))
+    run = known(function, image, window, shifts, code, float(cval), in_double=False)
     if run is None:
         return None
-    whole = function is np.median and image.dtype.kind in "biu"
-    dtype = np.float64 if whole or function is np.mean else None
+    dtype = np.float64 if function in (np.median, np.mean) and image.dtype.kind in "biu" else None
     if mode != "valid":
         return lambda: run(dtype)
     keep = tuple(slice(n // 2, size - (n - 1) // 2) for n, size in zip(window.shape, image.shape, strict=True))
@@ -210,8 +210,6 @@ def _halo(ndim, size=None, footprint=None, origin=None, axes=None, mode="reflect
 
 def _on_dask(op, arguments):
     """Chunk by chunk; 'valid' is what is left of another mode without its border."""
-    from ._generic import masked_or_plain
-
     image, mode = arguments["input"], arguments["mode"]
     names = ("size", "footprint", "origin", "axes", "mode", "spacing")
     axes, shape, _, _ = _window(image.ndim, *(arguments[k] for k in names))
@@ -261,8 +259,8 @@ def vectorized_filter(
         Any shape; bool, integers, float16/32/64 or complex. It is not changed.
     function : callable
         ``function(windows, axis=...)`` reduces many windows at once, each over the axis or axes in `axis`, for example
-        `numpy.ptp`. `numpy.max`, `numpy.min`, `numpy.median` (of an odd number) and, of integers up to 32 bits,
-        `numpy.mean` are computed by the kernels of the filters of that name instead.
+        `numpy.ptp`. `numpy.max`, `numpy.min`, `numpy.ptp`, `numpy.median` (of an odd number) and `numpy.mean` (but of
+        float16 and 64-bit integers) are computed by the kernels of the filters of that name instead.
     size : int or sequence of int, optional
         Width of a box window in elements. Either this or `footprint` is needed, and not both.
     footprint : array_like of bool, optional
@@ -288,7 +286,7 @@ def vectorized_filter(
         then, NaN for those of NumPy.
     nan_policy : {'propagate', 'raise'}, optional
         'propagate' (default): the function gets the NaN as well, and says what they mean. 'raise': a NaN (where `mask`
-        is True) raises before any work; not for Dask arrays.
+        is True) raises before any work (of a Dask array, when its chunk is computed).
     spacing : float or sequence of float, optional
         Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
         then in mm; the window is the nearest odd number of elements.

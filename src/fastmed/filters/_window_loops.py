@@ -1,6 +1,6 @@
 """The loops around a user's function, compiled for that function: over windows, and over lines.
 
-They see one dtype: float64 in C order, with the border already in place (``_generic.Pieces``). Positions of a window's
+They see one dtype: float64 in C order, with the border already in place (``_pieces``). Positions of a window's
 elements are offsets from its first, so one loop serves any number of axes and any footprint.
 """
 
@@ -13,9 +13,10 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ._window_sums import as_window
+from ._lanes import BLOCK, COUNT, address_of, intrinsic, put_whole
+from ._window_groups import HEAD, LANE, OFFSETS, ROOM, SIZE, begin_group, grouped_at, unseen_at
+from ._window_sums import window_at
 
 
 @intrinsic
@@ -35,7 +36,7 @@ def _copy_eight(typing, target, place, source, position):
 
 
 def window_loop(function: Any) -> Callable[..., None]:
-    """``loop(values, starts, count, runs, places, size, out, stop, arguments)``: `count` windows from each start.
+    """``loop(values, starts, count, runs, places, offsets, out, stop, arguments)``: `count` windows from each start.
 
     ``places[k]`` elements of a window stand before its k-th run, which begins `runs[k]` after its first. A run has at
     most eight elements, and eight are copied (the next one overwrites what is too much): 125 elements of 5 x 5 x 5 take
@@ -43,9 +44,9 @@ def window_loop(function: Any) -> Callable[..., None]:
     """
 
     @njit(nogil=True, error_model="numpy")
-    def loop(values, starts, count, runs, places, size, out, stop, arguments):
-        room = np.empty(size + 8)
-        window: Any = as_window(room[:size])  # type: ignore[call-arg]
+    def loop(values, starts, count, runs, places, offsets, out, stop, arguments):
+        room = np.empty(offsets.size + 8)
+        window = window_at(address_of(room), offsets.size)
         for row in range(starts.size):
             if stop[0]:
                 return
@@ -54,6 +55,48 @@ def window_loop(function: Any) -> Callable[..., None]:
                 for k in range(runs.size):
                     _copy_eight(room, places[k], values, first + runs[k])
                 out[row, i] = 1.0 * function(window, *arguments)  # a number, and no text that float() reads
+
+    return loop
+
+
+def grouped_window_loop(function: Any) -> Callable[..., None]:
+    """As :func:`window_loop`, for a function that leaves its window as it is: eight neighbours are a group.
+
+    A group's last windows may lie beyond the row, in what follows it.
+    """
+    return _grouped(function, grouped_at, True)
+
+
+def unseen_window_loop(function: Any) -> Callable[..., None]:
+    """As :func:`grouped_window_loop`, for a function that asks for no elements: none are gathered."""
+    return _grouped(function, unseen_at, False)
+
+
+def _grouped(function: Any, window_of: Any, gathered: bool) -> Callable[..., None]:
+    @njit(nogil=True, error_model="numpy")
+    def loop(values, starts, count, runs, places, offsets, out, stop, arguments):
+        length = offsets.size + 8
+        memory = np.empty(HEAD + length + 2 * COUNT * (length + BLOCK))
+        head = address_of(memory)
+        elements = memory[HEAD:]
+        window = window_of(address_of(elements), offsets.size)
+        put_whole(head, OFFSETS, address_of(offsets))
+        put_whole(head, SIZE, offsets.size)
+        room = address_of(elements) + 8 * length
+        put_whole(head, ROOM, (room + 63) // 64 * 64)  # loads of a vector that cross two lines take two
+        for row in range(starts.size):
+            if stop[0]:
+                return
+            for i in range(count):
+                first = starts[row] + i
+                if i % COUNT == 0:
+                    begin_group(head, address_of(values) + 8 * first)
+                put_whole(head, LANE, i % COUNT)
+                if gathered:
+                    for k in range(runs.size):
+                        _copy_eight(elements, places[k], values, first + runs[k])
+                out[row, i] = 1.0 * function(window, *arguments)
+        elements[0] = 0.0  # used to the end, so that the memory stays
 
     return loop
 
@@ -74,7 +117,7 @@ def valid_window_loop(function: Any) -> Callable[..., None]:
                     window[n] = values[at]
                     n += valid[at]
                 none[row, i] = n == 0
-                out[row, i] = 1.0 * function(as_window(window[:n]), *arguments) if n else np.nan  # type: ignore[call-arg]
+                out[row, i] = 1.0 * function(window_at(address_of(window), n), *arguments) if n else np.nan
 
     return loop
 
@@ -142,7 +185,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
         for i in range(count):
             for k in range(offsets.size):
                 window[k] = values[starts[row] + i + offsets[k]]
-            if not _call_on_window(address, window, result, data):  # type: ignore[call-arg]
+            if not _call_on_window(address, window, result, data):
                 return False
             out[row, i] = result[0]
     return True
@@ -151,7 +194,7 @@ def _c_windows(values, starts, count, offsets, out, address, data):
 def _c_lines(lines, out, address, data):
     """The C function over all lines; False as soon as it reports a failure."""
     for row in range(lines.shape[0]):  # noqa: SIM110
-        if not _call_on_line(address, lines[row], out[row], data):  # type: ignore[call-arg]
+        if not _call_on_line(address, lines[row], out[row], data):
             return False
     return True
 

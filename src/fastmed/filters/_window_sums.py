@@ -11,33 +11,71 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic, models, overload, overload_method, register_model
+from numba.extending import models, overload_classmethod, overload_method, register_model
+from numba.np.arrayobj import intrin_alloc, populate_array
 
-# A call that is not inlined counts references to the window, atomically: 15 ns each time.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
+from ._lanes import intrinsic
+
+# Calls that are not inlined count the users of an array, see at_address.
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
 
 
 class Window(types.Array):
-    """A window's type: a 1-D float64 array whose reductions are those of this file."""
+    """A window's type: a 1-D float64 array whose reductions are those of this file; so are its slices and multiples."""
+
+    def copy(self, dtype=None, ndim=None, layout=None, readonly=None):
+        found = super().copy(dtype, ndim, layout, readonly)
+        return _Result(found.dtype, found.ndim, found.layout, not found.mutable) if found.aligned else found
+
+    @staticmethod
+    def __array_ufunc__(ufunc, method, *args, **kwargs):
+        return _Result
+
+
+class _Result(types.Array):
+    """Makes the type of an array that comes from windows: a Window if it can be one."""
+
+    def __new__(cls, dtype, ndim, layout, readonly=False):
+        kind = Window if (dtype, ndim, layout) == (types.float64, 1, "C") else types.Array
+        return kind(dtype, ndim, layout, readonly)
 
 
 register_model(Window)(models.ArrayModel)
+
+
+@overload_classmethod(Window, "_allocate", target="CPU")
+def _allocate(cls, allocsize, align):
+    take: Any = intrin_alloc
+    return lambda cls, allocsize, align: take(allocsize, align)
+
+
 WINDOW = Window(types.float64, 1, "C")
 
 
-@intrinsic
-def as_window(typing: Any, array: Any) -> Any:
-    """The same memory as a :class:`Window`."""
+def at_address(kind: Any) -> Any:
+    """An intrinsic ``(address, size) -> array`` of that type, which does not own its memory.
 
-    def generate(context, builder, signature, values):
-        if context.enable_nrt:
-            context.nrt.incref(builder, signature.args[0], values[0])
-        return values[0]
+    Arrays that own it count their users, atomically, wherever they are passed on: 15 ns each time.
+    """
 
-    return WINDOW(array), generate
+    @intrinsic
+    def array_at(typing, address, size):
+        def generate(context, builder, signature, values):
+            array = context.make_array(kind)(context, builder)
+            word = context.get_constant(types.intp, 8)
+            data = builder.inttoptr(values[0], context.get_data_type(types.float64).as_pointer())
+            populate_array(array, data=data, shape=[values[1]], strides=[word], itemsize=word, meminfo=None)
+            return array._getvalue()
+
+        return kind(types.int64, types.int64), generate
+
+    return array_at
 
 
-@njit(**_OPTIONS)
+window_at = at_address(WINDOW)
+
+
+@njit(**OPTIONS)
 def _extreme(w, sign):
     """The largest of ``sign * w``, times `sign`; NaN if any is."""
     if w.size == 0:
@@ -59,17 +97,17 @@ def _extreme(w, sign):
     return sign * max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def largest(w):
     return _extreme(w, 1.0)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def smallest(w):
     return _extreme(w, -1.0)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _block(w, begin, n):
     """The sum of up to 128 values from `begin`, in NumPy's order."""
     if n < 8:
@@ -89,7 +127,7 @@ def _block(w, begin, n):
     return total
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _pairwise(w):
     """The sum of more than 128: of two halves, each so again. A stack, as a recursive call counts references."""
     sizes, lefts, done = np.empty(64, np.intp), np.empty(64), np.zeros(64, np.uint8)
@@ -112,7 +150,7 @@ def _pairwise(w):
         sizes[depth] = sizes[depth - 1] - sizes[depth]
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _whole(w):
     """As _block, of all of w: without `begin`, no index can be negative, which makes it twice as fast."""
     n = w.size
@@ -138,19 +176,19 @@ def _whole(w):
     return total
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def total(w):
     if w.size > 128:
         return _pairwise(w)
     return _whole(w)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def mean(w):
     return total(w) / w.size
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def variance(w):
     middle = total(w) / w.size
     distances = np.empty(w.size)
@@ -159,51 +197,26 @@ def variance(w):
     return total(distances) / w.size
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def deviation(w):
     return np.sqrt(variance(w))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def spread(w):
     return largest(w) - smallest(w)
 
 
-_METHODS = {
+METHODS = {
     "max": largest, "min": smallest, "sum": total, "mean": mean, "var": variance, "std": deviation,
 }  # fmt: skip
 
 
-def _register(name: str, function: Any) -> None:
-    @overload_method(Window, name)
+def register_method(kind: type, name: str, function: Any) -> None:
+    @overload_method(kind, name)
     def method(w):
         return lambda w: function(w)
 
 
-for _name, _function in _METHODS.items():
-    _register(_name, _function)
-
-
-def _chosen(original: Any, function: Any) -> Any:
-    """`function` for windows and arrays that look like them, NumPy's `original` for anything else."""
-
-    def stub(w):
-        raise NotImplementedError
-
-    @overload(stub)
-    def choose(w):
-        if isinstance(w, types.Array) and w.ndim == 1 and w.layout == "C" and w.dtype == types.float64:
-            return lambda w: function(w)
-        return lambda w: original(w)
-
-    return njit(**_OPTIONS)(lambda w: stub(w))
-
-
-#: NumPy's functions -> those of this file, for the namespace of a function that is compiled.
-INSTEAD = {
-    original: _chosen(original, function)
-    for original, function in (
-        (np.max, largest), (np.amax, largest), (np.min, smallest), (np.amin, smallest), (np.sum, total),
-        (np.mean, mean), (np.var, variance), (np.std, deviation), (np.ptp, spread),
-    )
-}  # fmt: skip
+for _name, _function in METHODS.items():
+    register_method(Window, _name, _function)
