@@ -170,3 +170,11 @@ def test_refusals_are_scipys(name, arguments):
 def test_a_complex_image_needs_a_complex_output():
     for name, more in [("laplace", {}), ("gaussian_laplace", {"sigma": 1})]:
         refused_alike(name, IMAGE.astype("F"), output=np.zeros(IMAGE.shape), **more)
+
+
+def test_a_derivative_that_would_gather_a_dask_array_is_refused():
+    chunked = da.ones((6, 7), chunks=3)
+    with pytest.raises(TypeError, match="must give a Dask array for a Dask array"):
+        fastmed.generic_gradient_magnitude(chunked, scipy.ndimage.sobel)
+    with pytest.raises(TypeError, match="found ndarray"):
+        fastmed.generic_laplace(chunked, lambda image, axis, *rest: np.asarray(image))
