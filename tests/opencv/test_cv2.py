@@ -84,7 +84,7 @@ def test_canny_of_chunks():
 
 
 @pytest.mark.parametrize("mode", ["RETR_EXTERNAL", "RETR_LIST", "RETR_CCOMP", "RETR_TREE"])
-@pytest.mark.parametrize("method", ["CHAIN_APPROX_NONE", "CHAIN_APPROX_SIMPLE", "CHAIN_APPROX_TC89_KCOS"])
+@pytest.mark.parametrize("method", ["CHAIN_APPROX_NONE", "CHAIN_APPROX_SIMPLE", "CHAIN_APPROX_TC89_L1"])
 def test_find_contours(mode, method):
     rng = np.random.default_rng(2)
     for mask in masks(rng, 40):

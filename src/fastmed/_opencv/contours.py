@@ -37,7 +37,7 @@ def _points(contour: Any, name: str) -> np.ndarray:
 def findContours(
     image: Any, mode: int, method: int, contours: Any = None, hierarchy: Any = None, offset: Any = (0, 0)
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
-    """Borders and hierarchy: the same as OpenCV's, point for point (of TC89_L1 but for one in ten thousand).
+    """Borders and hierarchy: the same as OpenCV's, point for point.
 
     uint8 (or bool) images; modes RETR_EXTERNAL, LIST, CCOMP, TREE; methods CHAIN_APPROX_NONE, SIMPLE, TC89_L1, TC89_KCOS.
     `contours` and `hierarchy` are not written to. See :func:`fastmed.trace_contours`.

@@ -120,7 +120,7 @@ def _separable(
 def _dense(
     image: np.ndarray, depth: np.dtype, kernel: np.ndarray, delta: float, border: Any, anchor: Any
 ) -> np.ndarray:
-    mode, origins = _border(border), _origins(anchor, kernel.shape[::-1])  # type: ignore[arg-type]
+    mode, origins = _border(border), _origins(anchor, kernel.shape[::-1])
     delta = _number(delta, "delta")
     work = _working_type(image, depth, float(abs(kernel).sum() + abs(delta)), kernel, np.array(delta))
     more = image.ndim - 2

@@ -303,7 +303,7 @@ def convex_hulls(contours: ContoursLike) -> list[np.ndarray]:
 
 def _hulls(points: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     xy = np.ascontiguousarray(points, np.float64)
-    return kernel("convex_hulls", __name__)(xy, offsets, _budget(len(xy)))  # type: ignore[no-any-return]
+    return kernel("convex_hulls", __name__)(xy, offsets, _budget(len(xy)))
 
 
 def hull_indices(contours: ContoursLike) -> list[np.ndarray]:
