@@ -10,8 +10,28 @@ equally small); ``fillPoly`` and ``drawContours`` (OpenCV draws slanted sides by
 ``RETR_FLOODFILL``, ``CHAIN_CODE`` and ``CHAIN_LINK_RUNS``.
 """
 
-from ._opencv import constants as _constants
-from ._opencv.constants import *
+from ._opencv.constants import BORDER_CONSTANT as BORDER_CONSTANT
+from ._opencv.constants import BORDER_DEFAULT as BORDER_DEFAULT
+from ._opencv.constants import BORDER_ISOLATED as BORDER_ISOLATED
+from ._opencv.constants import BORDER_REFLECT as BORDER_REFLECT
+from ._opencv.constants import BORDER_REFLECT101 as BORDER_REFLECT101
+from ._opencv.constants import BORDER_REFLECT_101 as BORDER_REFLECT_101
+from ._opencv.constants import BORDER_REPLICATE as BORDER_REPLICATE
+from ._opencv.constants import CHAIN_APPROX_NONE as CHAIN_APPROX_NONE
+from ._opencv.constants import CHAIN_APPROX_SIMPLE as CHAIN_APPROX_SIMPLE
+from ._opencv.constants import CHAIN_APPROX_TC89_KCOS as CHAIN_APPROX_TC89_KCOS
+from ._opencv.constants import CHAIN_APPROX_TC89_L1 as CHAIN_APPROX_TC89_L1
+from ._opencv.constants import CV_16S as CV_16S
+from ._opencv.constants import CV_16U as CV_16U
+from ._opencv.constants import CV_32F as CV_32F
+from ._opencv.constants import CV_32S as CV_32S
+from ._opencv.constants import CV_64F as CV_64F
+from ._opencv.constants import CV_8S as CV_8S
+from ._opencv.constants import CV_8U as CV_8U
+from ._opencv.constants import RETR_CCOMP as RETR_CCOMP
+from ._opencv.constants import RETR_EXTERNAL as RETR_EXTERNAL
+from ._opencv.constants import RETR_LIST as RETR_LIST
+from ._opencv.constants import RETR_TREE as RETR_TREE
 from ._opencv.contours import HuMoments as HuMoments
 from ._opencv.contours import approxPolyDP as approxPolyDP
 from ._opencv.contours import arcLength as arcLength

@@ -90,7 +90,8 @@ def test_find_contours(mode, method):
     for mask in masks(rng, 40):
         offset = tuple(rng.integers(-9, 9, 2).tolist())
         arguments = mask, getattr(cv2, mode), getattr(cv2, method)
-        (found, tree), (wanted, wanted_tree) = (f(*arguments, offset=offset) for f in (ours.findContours, cv2.findContours))
+        found, tree = ours.findContours(*arguments, offset=offset)
+        wanted, wanted_tree = cv2.findContours(*arguments, offset=offset)
         assert isinstance(found, tuple) and len(found) == len(wanted)
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(a, b, strict=True)
@@ -227,10 +228,10 @@ SQUARE = np.array([[0, 0], [4, 0], [4, 4]], np.int32)
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: ours.blur(BYTES, (3, 3)), errors.NotOfferedError, "src must be of float32, float64, found dtype uint8"),
+        (lambda: ours.blur(BYTES, (3, 3)), errors.NotOfferedError, "src must be of float32, float64, found .*uint8"),
         (lambda: ours.GaussianBlur(BYTES, (3, 3), 1), errors.NotOfferedError, "found dtype uint8"),
         (lambda: ours.GaussianBlur(FLOATS, (4, 3), 1), ValueError, "ksize must be odd"),
-        (lambda: ours.blur(FLOATS, (3, 3), borderType=3), errors.NotOfferedError, "borderType must be one of .* found 3"),
+        (lambda: ours.blur(FLOATS, (3, 3), borderType=3), errors.NotOfferedError, "borderType must be one of .* 3"),
         (lambda: ours.blur(FLOATS, (3, 3), anchor=(3, 0)), ValueError, "anchor must lie in the kernel"),
         (lambda: ours.blur(FLOATS, 3), TypeError, "ksize must be two whole numbers, found 3"),
         (lambda: ours.medianBlur(FLOATS, 3), errors.NotOfferedError, "found dtype float64"),

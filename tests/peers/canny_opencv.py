@@ -1,7 +1,8 @@
-"""canny_integer against OpenCV's Canny on random images, bit for bit: ``python tests/peers/canny_opencv.py 20000 [seed]``.
+"""canny_integer against OpenCV's Canny on random images, bit for bit: ``tests/peers/canny_opencv.py 20000 [seed]``.
 
 Noise, smooth blobs, steps, plateaus and nearly flat images of 1xN to 60x60 and some larger ones, of one to four
-channels, all apertures and both lengths; then derivatives over the whole range of int16 but -32768. Gives back how many differ.
+channels, all apertures and both lengths; then derivatives over the whole range of int16 but -32768. It fails if any
+differs.
 """
 
 from __future__ import annotations

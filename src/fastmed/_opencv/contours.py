@@ -39,8 +39,8 @@ def findContours(
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
     """Borders and hierarchy: the same as OpenCV's, point for point.
 
-    uint8 (or bool) images; modes RETR_EXTERNAL, LIST, CCOMP, TREE; methods CHAIN_APPROX_NONE, SIMPLE, TC89_L1, TC89_KCOS.
-    `contours` and `hierarchy` are not written to. See :func:`fastmed.trace_contours`.
+    uint8 (or bool) images; modes RETR_EXTERNAL, LIST, CCOMP, TREE; methods CHAIN_APPROX_NONE, SIMPLE, TC89_L1,
+    TC89_KCOS. `contours` and `hierarchy` are not written to. See :func:`fastmed.trace_contours`.
 
     Examples
     --------

@@ -102,7 +102,7 @@ def _single(curvature, support, i):
 
 @njit(nogil=True, cache=True)
 def _thinned(kept, curvature, support):
-    """Of two neighbours the stronger stays, of more the first and the last, with OpenCV's slips around the first point."""
+    """Of two neighbours the stronger stays, of more the first and the last; OpenCV's quirks at the first point."""
     n = len(curvature)
     over_first = curvature[0] != 0 and curvature[n - 1] != 0
     head = 0

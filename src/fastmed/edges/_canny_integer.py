@@ -52,7 +52,8 @@ def canny_integer(
     TypeError
         `image` is not of uint8, or a threshold is no number.
     ValueError
-        `image` has not 2 or 3 axes or no channels; an unknown `aperture_size`; a threshold that is NaN or 2**31 and more.
+        `image` has not 2 or 3 axes or no channels; an unknown `aperture_size`; a threshold that is NaN, or 2**31 or
+        more.
 
     Examples
     --------
