@@ -21,13 +21,13 @@ from ._opencv.constants import CHAIN_APPROX_NONE as CHAIN_APPROX_NONE
 from ._opencv.constants import CHAIN_APPROX_SIMPLE as CHAIN_APPROX_SIMPLE
 from ._opencv.constants import CHAIN_APPROX_TC89_KCOS as CHAIN_APPROX_TC89_KCOS
 from ._opencv.constants import CHAIN_APPROX_TC89_L1 as CHAIN_APPROX_TC89_L1
+from ._opencv.constants import CV_8S as CV_8S
+from ._opencv.constants import CV_8U as CV_8U
 from ._opencv.constants import CV_16S as CV_16S
 from ._opencv.constants import CV_16U as CV_16U
 from ._opencv.constants import CV_32F as CV_32F
 from ._opencv.constants import CV_32S as CV_32S
 from ._opencv.constants import CV_64F as CV_64F
-from ._opencv.constants import CV_8S as CV_8S
-from ._opencv.constants import CV_8U as CV_8U
 from ._opencv.constants import RETR_CCOMP as RETR_CCOMP
 from ._opencv.constants import RETR_EXTERNAL as RETR_EXTERNAL
 from ._opencv.constants import RETR_LIST as RETR_LIST
