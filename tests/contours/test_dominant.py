@@ -40,6 +40,18 @@ def test_equals_opencv(build, method):
     assert total > 6000
 
 
+def test_three_dominant_points_around_the_first_stay_as_in_opencv(build):
+    mask = np.zeros((7, 8), np.uint8)
+    x, y = np.transpose(
+        [[2, 2], [3, 1], [4, 1], [5, 1], [6, 2], [5, 3], [4, 3], [3, 4], [2, 4], [1, 5], [0, 4], [0, 3], [1, 2]]
+    )
+    mask[y, x] = 1
+    mask[3, 1:5] = mask[2, 2:6] = mask[4, 1] = 1
+    found = fastmed.trace_contours(mask, "external", "tc89_l1")
+    wanted, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    np.testing.assert_array_equal(found[0], wanted[0][:, 0])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_twin_equals_kernel(method):
     for mask in masks(2, 150):
