@@ -28,6 +28,7 @@ ORDER = [
     {"jobs"},
     {"report"},
     {"plot"},
+    {"_opencv"},
     {"ndimage", "cv2", "skimage", "accelerate", "cli", "demo", "__main__"},
 ]
 RANK = {stage: rank for rank, group in enumerate(ORDER) for stage in group}

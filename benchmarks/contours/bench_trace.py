@@ -3,7 +3,7 @@
 import numpy as np
 
 from data import blobs, disk, noise, speckles
-from fastmed import trace_contours
+from fastmed import canny_integer, trace_contours
 from race import Peer, Workload, race
 
 
@@ -31,6 +31,11 @@ def _agree(ours, theirs):
     return same and np.array_equal(wanted[1], hierarchy)
 
 
+def edges(shape, dtype):
+    """Canny's edges of blobs: many thin borders."""
+    return (canny_integer(blobs(shape, "uint8"), 50, 150) > 0).astype(dtype)
+
+
 PEERS = {
     "OpenCV": _opencv,
     "scikit-image": Peer(_skimage, "gives lines between pixels and no hierarchy; outcomes not compared"),
@@ -41,6 +46,9 @@ WORKLOADS = [
     Workload(blobs, (2048, 2048), "bool", headline=True, mode="tree"),
     Workload(speckles, (2048, 2048), "bool", mode="tree"),
     Workload(noise, (2048, 2048), "bool", mode="list"),
+    Workload(edges, (2048, 2048), "bool", mode="tree"),
+    Workload(edges, (512, 512), "bool", mode="list"),
+    Workload(noise, (512, 512), "bool", mode="tree"),
 ]
 
 test_trace_contours = race(trace_contours, PEERS, WORKLOADS, agree=_agree)

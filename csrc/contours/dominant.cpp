@@ -113,13 +113,16 @@ class Curve {
         kept_.resize(left);
     }
 
-    // Of two neighbours the stronger stays, of more the first and the last; of more that go over the curve's first point
-    // the last begins the list and the first ends it.
+    // Of two neighbours the stronger stays, of more the first and the last. Around the curve's first point the list is
+    // not as it should be in OpenCV, and so not here: of more that go over it the last begins the list, after all between
+    // it and the first point, and the first ends it; a group of more that begins the list keeps its second point, too,
+    // if it begins at the first point or two go over that.
     void thin_out() {
         if (kept_.empty()) return;
         std::vector<int64_t> points = kept_;
         const bool over_first = curvature_[0] && curvature_[n_ - 1];
         if (over_first && !turned(points)) return;
+        const bool two_over = over_first && points.back() == n_ && (points.size() < 3 || points[points.size() - 3] != n_ - 2);
         kept_.clear();
         for (size_t first = 0, end; first < points.size(); first = end) {
             end = first + 1;
@@ -130,12 +133,16 @@ class Curve {
                 const bool second_goes = curvature_[ia] > curvature_[ib] ||
                                          (curvature_[ia] == curvature_[ib] && support_[ia] <= support_[ib]);
                 kept_.push_back(second_goes ? ia : ib);
-                if (b >= n_) kept_.insert(kept_.begin(), ib);  // OpenCV keeps the curve's first point in its place, too
+                if (b >= n_) kept_.insert(kept_.begin(), ib);  // the curve's first point stays in its place, too
             } else {
                 kept_.push_back(a % n_);
-                if (end - first > 2) kept_.push_back(b % n_);
-                if (end - first > 2 && over_first && end == points.size())
-                    std::rotate(kept_.begin(), kept_.end() - 1, kept_.end());
+                if (end - first == 1) continue;
+                if (over_first && end == points.size()) {
+                    for (int64_t i = b % n_; i >= 0; --i) kept_.insert(kept_.begin(), i);
+                } else {
+                    if (first == 0 && (two_over || a == 0)) kept_.push_back(a + 1);
+                    kept_.push_back(b % n_);
+                }
             }
         }
     }

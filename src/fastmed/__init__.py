@@ -32,7 +32,9 @@ _ENGINE = {
     "set_num_threads": "threads",
 }
 _SHOWN = ("filters", "edges", "contours", "volume", "archive")  # their names are names of fastmed
-_MODULES = (*_SHOWN, "cli", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage")
+_MODULES = (
+    *_SHOWN, "cli", "cv2", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage",
+)
 
 
 def __getattr__(name: str) -> Any:

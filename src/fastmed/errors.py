@@ -17,6 +17,7 @@ __all__ = [
     "NoDicomError",
     "NoGeometry",
     "NotCompiledWarning",
+    "NotOfferedError",
     "RepeatedPositions",
     "SeriesError",
     "TableError",
@@ -40,6 +41,10 @@ class NotCompiledWarning(FastmedWarning, RuntimeWarning):
 
 class BackendError(FastmedError, RuntimeError):
     """A kernel build was asked for by name that is not there or that this processor cannot run."""
+
+
+class NotOfferedError(FastmedError, NotImplementedError):
+    """OpenCV takes such an argument, `fastmed.cv2` does not; the text says what it takes."""
 
 
 class SeriesError(FastmedError, ValueError):

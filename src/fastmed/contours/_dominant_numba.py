@@ -102,9 +102,10 @@ def _single(curvature, support, i):
 
 @njit(nogil=True, cache=True)
 def _thinned(kept, curvature, support):
-    """Of two neighbours the stronger stays, of more the first and the last."""
+    """Of two neighbours the stronger stays, of more the first and the last; OpenCV's quirks at the first point."""
     n = len(curvature)
     over_first = curvature[0] != 0 and curvature[n - 1] != 0
+    head = 0
     if over_first:
         head = 1
         while head < len(kept) and kept[head] == kept[head - 1] + 1:
@@ -112,6 +113,7 @@ def _thinned(kept, curvature, support):
         if head == n:
             return kept
         kept = np.concatenate((kept[head:], kept[:head] + n))
+    pair_over_first = over_first and head == 1 and (len(kept) < 3 or kept[-3] != n - 2)
     found = [kept[0]]
     found.pop()
     first = 0
@@ -124,12 +126,15 @@ def _thinned(kept, curvature, support):
             second_goes = curvature[a] > curvature[b] or (curvature[a] == curvature[b] and support[a] <= support[b])
             found.append(a if second_goes else b)
             if kept[end - 1] >= n:
-                found.insert(0, b)  # OpenCV keeps the curve's first point in its place, too
+                found.insert(0, b)  # the curve's first point stays in its place, too
         elif end - first > 2 and over_first and end == len(kept):
             found.append(a)
-            found.insert(0, b)
+            for i in range(b, -1, -1):  # and what follows it in its group
+                found.insert(0, i)
         else:
             found.append(a)
+            if end - first > 2 and first == 0 and (pair_over_first or a == 0):
+                found.append(a + 1)  # of the first group in the list the second, too
             if end - first > 2:
                 found.append(b)
         first = end

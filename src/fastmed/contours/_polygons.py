@@ -164,28 +164,48 @@ def polygon_moments(contours: ContoursLike) -> dict[str, np.ndarray]:
         return {name: np.zeros(0) for name in (*_MOMENTS, *_central_names("mu"), *_central_names("nu"))}
     counts = np.diff(offsets)
     middle = np.add.reduceat(points, offsets[:-1]) / counts[:, None]
-    raw = _raw_moments(points, offsets)
     near = _raw_moments(points - np.repeat(middle, counts, axis=0), offsets)
-    area = near["m00"]
-    solid = abs(area) > np.finfo(np.float32).eps
+    solid = _solid(near)
+    raw = {name: np.where(solid, value, 0.0) for name, value in _raw_moments(points, offsets).items()}
+    return {**raw, **central_moments(near)}
+
+
+def _solid(m: dict[str, np.ndarray]) -> np.ndarray:
+    return abs(m["m00"]) > np.finfo(np.float32).eps
+
+
+def raw_moments(contours: ContoursLike) -> dict[str, np.ndarray]:
+    """The ``m`` of `polygon_moments`."""
+    points, offsets = flat(contours)
+    m = _raw_moments(points.astype(np.float64), offsets)
+    return {name: np.where(_solid(m), value, 0.0) for name, value in m.items()}
+
+
+def central_moments(m: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The ``mu`` and ``nu`` of moments about any point; 0 where the area is 0."""
+    area, solid = m["m00"], _solid(m)
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = near["m10"] / area, near["m01"] / area
-        mu20, mu02, mu11 = near["m20"] - x * near["m10"], near["m02"] - y * near["m01"], near["m11"] - x * near["m01"]
+        x, y = m["m10"] / area, m["m01"] / area
+        mu20, mu02, mu11 = m["m20"] - x * m["m10"], m["m02"] - y * m["m01"], m["m11"] - x * m["m01"]
         mu = {
             "mu20": mu20,
             "mu11": mu11,
             "mu02": mu02,
-            "mu30": near["m30"] - x * (3 * mu20 + x * near["m10"]),
-            "mu21": near["m21"] - x * (2 * mu11 + x * near["m01"]) - y * mu20,
-            "mu12": near["m12"] - y * (2 * mu11 + y * near["m10"]) - x * mu02,
-            "mu03": near["m03"] - y * (3 * mu02 + y * near["m01"]),
+            "mu30": m["m30"] - x * (3 * mu20 + x * m["m10"]),
+            "mu21": m["m21"] - x * (2 * mu11 + x * m["m01"]) - y * mu20,
+            "mu12": m["m12"] - y * (2 * mu11 + y * m["m10"]) - x * mu02,
+            "mu03": m["m03"] - y * (3 * mu02 + y * m["m01"]),
         }
         nu = {f"nu{k[2:]}": v / area ** (1 + (int(k[2]) + int(k[3])) / 2) for k, v in mu.items()}
-    return {name: np.where(solid, value, 0.0) for name, value in {**raw, **mu, **nu}.items()}
+    return {name: np.where(solid, value, 0.0) for name, value in {**mu, **nu}.items()}
 
 
 def _central_names(prefix: str) -> list[str]:
     return [f"{prefix}{k}" for k in ("20", "11", "02", "30", "21", "12", "03")]
+
+
+#: The moments of which Hu's invariants are made.
+NORMALIZED = tuple(_central_names("nu"))
 
 
 def _raw_moments(points: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
@@ -228,8 +248,12 @@ def hu_moments(contours: ContoursLike) -> np.ndarray:
     >>> fastmed.hu_moments([[[0, 0], [2, 0], [2, 2], [0, 2]]])[0, :2].round(6).tolist()
     [0.166667, 0.0]
     """
-    m = polygon_moments(contours)
-    n20, n11, n02, n30, n21, n12, n03 = (m[name] for name in _central_names("nu"))
+    return hu_of(polygon_moments(contours))
+
+
+def hu_of(m: dict[str, np.ndarray]) -> np.ndarray:
+    """Hu's invariants of normalized central moments, shape (n, 7)."""
+    n20, n11, n02, n30, n21, n12, n03 = (m[name] for name in NORMALIZED)
     p, q, r, s = n30 + n12, n21 + n03, n30 - 3 * n12, 3 * n21 - n03
     return np.stack(
         [
@@ -273,9 +297,20 @@ def convex_hulls(contours: ContoursLike) -> list[np.ndarray]:
     [[0, 0], [4, 0], [4, 3]]
     """
     points, offsets = flat(contours)
-    xy = np.ascontiguousarray(points, np.float64)
-    picked, ends = kernel("convex_hulls", __name__)(xy, offsets, _budget(len(xy)))
+    picked, ends = _hulls(points, offsets)
     return _split(points[picked], ends)
+
+
+def _hulls(points: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    xy = np.ascontiguousarray(points, np.float64)
+    return kernel("convex_hulls", __name__)(xy, offsets, _budget(len(xy)))
+
+
+def hull_indices(contours: ContoursLike) -> list[np.ndarray]:
+    """Which of its points are the corners of each contour's hull, in the order of `convex_hulls`."""
+    _, offsets = arrays = flat(contours)
+    picked, ends = _hulls(*arrays)
+    return [own - begin for own, begin in zip(_split(picked, ends), offsets[:-1], strict=True)]
 
 
 def solidities(contours: ContoursLike) -> np.ndarray:

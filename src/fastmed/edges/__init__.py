@@ -1,6 +1,8 @@
 """Edges: array -> gradients and edge masks. One line per operation."""
 
 from ._canny import canny as canny
+from ._canny_integer import canny_integer as canny_integer
+from ._canny_integer import canny_of_gradients as canny_of_gradients
 from ._gradients import farid as farid
 from ._gradients import gradient_magnitude as gradient_magnitude
 from ._gradients import prewitt_edges as prewitt_edges

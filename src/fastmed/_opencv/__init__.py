@@ -1,0 +1,1 @@
+"""OpenCV's call shapes over the functions of the stages; `fastmed.cv2` lists them."""
