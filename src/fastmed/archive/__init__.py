@@ -13,6 +13,7 @@ from ._structures import read_structures
 from ._suv import read_suv
 from ._waveform import Waveform, read_waveforms
 from ._write import write
+from ._write_segmentation import write_segmentation
 
 __all__ = [
     "Failure",
@@ -28,4 +29,5 @@ __all__ = [
     "read_waveforms",
     "scan",
     "write",
+    "write_segmentation",
 ]

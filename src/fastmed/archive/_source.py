@@ -23,6 +23,12 @@ from ..errors import DecodeError, FastmedError, LimitExceeded, NoDicomError
 from ._limits import DEFAULT, Limits
 
 _quiet_lock = threading.Lock()
+#: Loggers whose lines hold values of files, or addresses with UIDs in them.
+_LOUD = (
+    "pydicom", "nibabel.global", "tifffile", "fsspec", "fsspec.http", "fsspec.memory", "aiohttp.client",
+    "urllib3.connectionpool", "urllib3.util.retry", "dicomweb_client", "dicomweb_client.web", "highdicom",
+    "highdicom.base", "highdicom.seg.sop",
+)  # fmt: skip
 _quiet_users: list[contextlib.ExitStack] = []
 
 
@@ -50,9 +56,9 @@ def _silence() -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())
     warnings.filterwarnings(
-        "ignore", module=r"(pydicom|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
+        "ignore", module=r"(pydicom|highdicom|dicognito|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
     )
-    for name in ("pydicom", "nibabel.global"):
+    for name in _LOUD:
         log = logging.getLogger(name)
         stack.callback(setattr, log, "disabled", log.disabled)
         log.disabled = True
