@@ -17,6 +17,7 @@ __all__ = [
     "NoDicomError",
     "NoGeometry",
     "NotCompiledWarning",
+    "RemoteError",
     "RepeatedPositions",
     "SeriesError",
     "TableError",
@@ -92,6 +93,10 @@ class UnsupportedEncoding(DecodeError):
 
 class LimitExceeded(DecodeError):
     """Reading would take more memory or time than `fastmed.archive.Limits` allows."""
+
+
+class RemoteError(SeriesError):
+    """A server or store does not answer, not as it should, or cannot be spoken to from here."""
 
 
 class UnsupportedImageError(SeriesError):
