@@ -221,7 +221,11 @@ def read(
     ----------
     path : path_like
         A DICOM file, a folder or zip file with the files of one series (sub-folders are searched too), or a URL.
-        Or a NIfTI file (``.nii``, ``.nii.gz``), NRRD (``.nrrd``) or a Zarr of `write`.
+        Or a NIfTI file (``.nii``, ``.nii.gz``), NRRD (``.nrrd``), MetaImage (``.mha``, ``.mhd``), a Zarr of `write`,
+        a TIFF stack (``.tif``, ``.tiff``), PNG, JPEG, or a video (``.mp4``, ``.avi``, ``.mov``, ``.mkv``, ``.webm``,
+        ``.mpg``). Pages of a TIFF are slices unless it names them times; pictures and videos have the axes (t, y, x),
+        colour (t, y, x, rgb), as they are stored (no EXIF rotation). Their pixels are 1 mm unless ImageJ or OME wrote
+        another size, and ``meta['geometry']`` says which: 'none' or 'pixel spacing'.
     series : str, optional
         Key of the series to read, where there are several.
     dtype : 'auto' or dtype, optional
