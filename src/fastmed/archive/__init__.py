@@ -4,6 +4,7 @@
 `read` does both for a folder that holds one series. The right volume or a typed refusal, never a guess.
 """
 
+from ._deidentify import Deidentified, deidentify
 from ._limits import Limits
 from ._read import read, read_series
 from ._scan import Failure, Index, scan
@@ -16,11 +17,13 @@ from ._write import write
 from ._write_segmentation import write_segmentation
 
 __all__ = [
+    "Deidentified",
     "Failure",
     "Index",
     "Limits",
     "Series",
     "Waveform",
+    "deidentify",
     "read",
     "read_segmentation",
     "read_series",

@@ -25,6 +25,11 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".zarr", ".mha", ".mhd", *TIFF, *PICTURE
 _DEFLATED = 1032  # times a byte is what deflate reaches at most
 
 
+def is_other(path: str) -> bool:
+    """Whether `read` takes a path for a file that is no DICOM."""
+    return path.lower().rstrip("/").endswith(SUFFIXES) and os.path.exists(path)
+
+
 def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
     """Read a file that is no DICOM.
 

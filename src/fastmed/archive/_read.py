@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import GeometryError, LimitExceeded, MixedGeometry, NoDicomError, SeriesError
 from ..volume import Volume
 from . import _decode
-from ._formats import SUFFIXES, read_other
+from ._formats import is_other, read_other
 from ._limits import DEFAULT, Limits
 from ._model import SPLITTERS
 from ._scan import Failure, Index, scan
@@ -261,7 +261,7 @@ def read(
     Volume(1 x 128 x 128, int16, spacing (5, 0.661468, 0.661468) mm, CT, HU)
     """
     place = os.fspath(path)
-    if place.lower().rstrip("/").endswith(SUFFIXES) and os.path.exists(place):
+    if is_other(place):
         return read_other(place, dtype, limits)
     index = scan(path, on_fault=on_fault, limits=limits)
     found = [s for s in index.series if series is None or s.key == series]
