@@ -237,8 +237,8 @@ class Volume:
     def from_xarray(cls, array: xarray.DataArray, *, modality: str = "", units: str = "") -> Volume:
         """A DataArray with the dimensions y and x, and z or others of one letter, as a Volume; it shares the voxels.
 
-        The place in the patient is that of ``attrs['affine']``, moved and scaled to the coordinates (mm along each axis,
-        as `to_xarray` gives them): parts and every nth of what `to_xarray` gave stay where they are. Without that
+        The place in the patient is that of ``attrs['affine']``, moved and scaled to the coordinates (mm along each
+        axis, as `to_xarray` gives them): parts and every nth of what `to_xarray` gave stay where they are. Without that
         attribute the coordinates are the patient's z, y and x in mm, without coordinates voxels are 1 mm.
 
         Raises
@@ -301,9 +301,9 @@ class _Shared:
     def __init__(self, image: SimpleITK.Image) -> None:
         import SimpleITK
 
-        self.image = SimpleITK.Image(image)  # of the same voxels; a change of either copies them first
-        self.view = SimpleITK.GetArrayViewFromImage(self.image)
-        self.__array_interface__ = self.view.__array_interface__
+        self.__array_interface__ = SimpleITK.GetArrayViewFromImage(image).__array_interface__
+        # Another image of the same voxels: whoever changes the first one changes a copy from now on.
+        self.image = SimpleITK.Image(image)
 
 
 def _regular(places: np.ndarray, name: str) -> tuple[float, float | None]:

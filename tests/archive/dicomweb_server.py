@@ -25,7 +25,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.data = {}
         for file in files:
             ds = pydicom.dcmread(file, stop_before_pixels=True)
-            self.data[ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID] = Path(file).read_bytes(), ds.Modality
+            key = ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID
+            self.data[key] = Path(file).read_bytes(), ds.Modality
         self.page, self.password = page, password
         self.faults: dict[str, Any] = {}
         self.hidden: set[str] = set()

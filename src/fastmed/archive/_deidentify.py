@@ -1,6 +1,6 @@
-"""deidentify: DICOM images -> copies with pseudonyms, shifted dates, and only those elements that are known to name nobody.
+"""deidentify: DICOM images -> copies with pseudonyms, shifted dates, and only elements that are known to name nobody.
 
-dicognito replaces names, numbers, UIDs and dates, the same ones everywhere alike for one key. What it does not know is not
+dicognito replaces names, numbers and UIDs, the same ones everywhere alike for one key. What it does not know is not
 left to chance: of texts only those on a list are kept, and of these only words of the standard.
 """
 
@@ -43,8 +43,8 @@ _CODED = {  # of CS, beside those whose words are in WORDS or here
     "LossyImageCompressionMethod", "PixelIntensityRelationship", "Units", "CountsSource", "DecayCorrection",
     "AttenuationCorrectionMethod", "SeriesType", "CorrectedImage", "RandomsCorrectionMethod", "CollimatorType",
     "PresentationLUTShape", "DimensionOrganizationType", "VolumetricProperties", "VolumeBasedCalculationTechnique",
-    "PixelPresentation", "BurnedInAnnotation", "RecognizableVisualFeatures", "RotationDirection", "ExposureModulationType",
-    "FilterType", "ConversionType", "SmallestPixelFormat", "GantryType", "ViewPosition", "PhaseEncodingDirection",
+    "PixelPresentation", "BurnedInAnnotation", "RecognizableVisualFeatures", "RotationDirection",
+    "ExposureModulationType", "FilterType", "ConversionType", "ViewPosition", "PhaseEncodingDirection",
     "InPlanePhaseEncodingDirection", "DiffusionDirectionality", "AcquisitionContrast", "ComplexImageComponent",
     "VOILUTFunction", "RescaleType",
 }  # fmt: skip
@@ -53,13 +53,13 @@ _TERMS = WORDS | {
     "MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
     "YBR_PARTIAL_420", "O", "HFS", "HFP", "FFS", "FFP", "HFDR", "HFDL", "FFDR", "FFDL", "L", "A", "H", "B", "U", "RAO",
     "LAO", "AP", "PA", "LL", "RL", "CC", "MLO", "HEAD", "NECK", "CHEST", "ABDOMEN", "PELVIS", "BRAIN", "HEART", "LIVER",
-    "LUNG", "KNEE", "SHOULDER", "HIP", "SPINE", "CSPINE", "TSPINE", "LSPINE", "BREAST", "PROSTATE", "SKULL", "EXTREMITY",
-    "GR", "EP", "RM", "SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "PER", "RG", "CG", "PPG", "FC", "PFF", "PFP", "FS",
-    "ACC_GEMS", "2D", "3D", "Y", "N", "YES", "NO", "00", "01", "ISO_10918_1", "ISO_14495_1", "ISO_15444_1", "LIN",
-    "LOG", "DISP", "BQML", "CNTS", "PROPCNTS", "GML", "CM2", "START", "ADMIN", "DECY", "ATTN", "SCAT", "DTIM", "RAN",
+    "LUNG", "KNEE", "SHOULDER", "HIP", "SPINE", "CSPINE", "TSPINE", "LSPINE", "BREAST", "PROSTATE", "SKULL",
+    "EXTREMITY", "GR", "EP", "RM", "SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "PER", "RG", "CG", "PPG", "FC",
+    "PFF", "PFP", "FS", "2D", "3D", "Y", "N", "YES", "NO", "00", "01", "ISO_10918_1", "ISO_14495_1", "ISO_15444_1",
+    "LIN", "LOG", "DISP", "BQML", "CNTS", "PROPCNTS", "GML", "CM2", "START", "ADMIN", "DECY", "ATTN", "SCAT", "DTIM", "RAN",
     "NORM", "MOTN", "CAL", "ISOTOPE", "MEASURED", "CALCULATED", "DLYD", "SING", "IDENTITY", "INVERSE", "3D_TEMPORAL",
     "MONOCHROME", "COLOR", "TRUE_COLOR", "DISTORTED", "SAMPLED", "CW", "COL", "ROW", "ROWS", "COLUMN", "DIRECTIONAL",
-    "ISOTROPIC", "BMATRIX", "LINEAR", "LINEAR_EXACT", "SIGMOID", "HU", "US", "OD", "WSD", "DRW", "DI", "WEDGE",
+    "ISOTROPIC", "BMATRIX", "LINEAR", "LINEAR_EXACT", "SIGMOID", "HU", "OD", "WSD", "DRW", "DI", "WEDGE",
     "BUTTERFLY", "FLAT", "BODY", "LARGE", "MEDIUM", "SMALL", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT",
 }  # fmt: skip
 #: Type 2 elements, which an image may not lack.
@@ -140,11 +140,11 @@ def deidentify(
 
     Notes
     -----
-    Names, patient and study numbers and UIDs become others, consistently; all dates of a patient go back by one number of
-    days, 2 to 24 months, and times of day stay. Private elements, overlays, curves, icons, signatures, comments, descriptions, names of
-    people, places and devices are removed, and so is every text but words of the standard in elements on a list. Codes
-    stay where the standard's own dictionary has them. Kept are numbers that describe the acquisition, and the patient's
-    sex, size, weight and age (90 years at most).
+    Names, patient and study numbers and UIDs become others, consistently; all dates of a patient go back by one number
+    of days, 2 to 24 months, and times of day stay. Private elements, overlays, curves, icons, signatures, comments,
+    descriptions, names of people, places and devices are removed, and so is every text but words of the standard in
+    elements on a list. Codes stay where the standard's own dictionary has them. Kept are numbers that describe the
+    acquisition, and the patient's sex, size, weight and age (90 years at most).
 
     **Not handled**: text burned into the pixels (files that say that they have it are refused; most that have it do not
     say so), faces that can be rendered from a head scan, comments inside compressed pixel data. Only images are copied:
@@ -211,7 +211,7 @@ def key_from(path: Any) -> bytes:
 
 
 class _Replacer:
-    """dicognito, but with a shift of dates for each patient, in whole days: moments without a date, as in PET, stay right."""
+    """dicognito, but dates of each patient shift by whole days: times without a date, as in PET, stay right."""
 
     def __init__(self, seed: str) -> None:
         from dicognito.anonymizer import Anonymizer
@@ -309,7 +309,8 @@ def _trim_pixels(dataset: Dataset, syntax: UID) -> None:
     """Cut off what stands behind the last pixel of raw pixel data."""
     if syntax.is_encapsulated or "PixelData" not in dataset:
         return
-    bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1)) * int(dataset.BitsAllocated)
+    samples = int(dataset.get("SamplesPerPixel", 1))
+    bits = int(dataset.Rows) * int(dataset.Columns) * samples * int(dataset.BitsAllocated)
     if str(dataset.get("PhotometricInterpretation", "")) == "YBR_FULL_422":
         bits = bits * 2 // 3
     size = (bits * int(dataset.get("NumberOfFrames") or 1) + 7) // 8
@@ -342,7 +343,7 @@ def _keep(source: Dataset, target: Dataset) -> None:
 def _kept_element(element: DataElement) -> DataElement | None:
     tag, kind = int(element.tag), element.VR
     keyword = pydicom.datadict.keyword_for_tag(tag)
-    if not keyword or pydicom.datadict.dictionary_is_retired(tag) and kind in _TEXTS:
+    if not keyword or (pydicom.datadict.dictionary_is_retired(tag) and kind in _TEXTS):
         return None
     if kind == "SQ":
         items = []
@@ -425,7 +426,8 @@ def _meanings() -> dict[tuple[str, str], str]:
     if not _known_codes:
         from pydicom.sr._concepts_dict import concepts
 
-        for scheme, names in concepts.items():
+        table: dict[str, Any] = concepts
+        for scheme, names in table.items():
             for codes in names.values():
                 for value, (meaning, _) in codes.items():
                     _known_codes[scheme, value] = meaning

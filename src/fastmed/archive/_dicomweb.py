@@ -1,7 +1,7 @@
 """DICOMweb: what a server lists of series and instances (QIDO-RS), and their bytes (WADO-RS).
 
-A place is ``dicomweb+http://host/.../studies/UID/series/UID/instances/UID``. Instances are retrieved as they are stored,
-and parsed by the same code as files, under the same limits.
+A place is ``dicomweb+http://host/.../studies/UID/series/UID/instances/UID``. Instances are retrieved as they are
+stored, and parsed by the same code as files, under the same limits.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _session(base: str, most: int, seconds: float) -> Any:
         from requests.adapters import HTTPAdapter
         from urllib3.util.retry import Retry
     except ImportError:
-        raise RemoteError("DICOMweb needs dicomweb-client, which is not installed: pip install 'fastmed[web]'") from None
+        raise RemoteError("DICOMweb needs dicomweb-client: pip install 'fastmed[web]'") from None
     sessions = _local.__dict__.setdefault("sessions", {})
     if (base, most, seconds) not in sessions:
         session = requests.Session()

@@ -112,7 +112,7 @@ def _volume(file: BinaryIO, header: dict[str, str], shape: tuple[int, ...], kind
         raise DecodeError("a MetaImage with an impossible HeaderSize")
     file.seek(start)
     array = np.empty(shape, kind)
-    view = memoryview(array.reshape(-1).view(np.uint8))
+    view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     _inflate(file, view) if compressed else _fill(file, view)
     meta = {"axes": "tzyx" if len(shape) == 4 else "zyx", "geometry": "patient"}
     if not {"TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"} & set(header):

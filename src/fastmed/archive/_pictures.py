@@ -1,4 +1,4 @@
-"""TIFF stacks, PNG, JPEG and video -> Volume. The decoders of others run in a process of their own, as those of DICOM do."""
+"""TIFF stacks, PNG, JPEG and video -> Volume. Decoders of others run in a process of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -97,10 +97,9 @@ def _volume(frames: np.ndarray, about: dict[str, Any]) -> Volume:
     frames = frames.reshape(*leading, *frames.shape[1:])
     affine = np.eye(4)
     affine[:3, :3] = np.diag([about.get(name, 1.0) for name in ("dx", "dy", "dz")])[:, ::-1]
-    meta = {"axes": str(about["axes"]), "geometry": "pixel spacing" if "dx" in about else "none"}
-    for name in ("frame_rate",):
-        if about.get(name):
-            meta[name] = float(about[name])
+    meta: dict[str, Any] = {"axes": str(about["axes"]), "geometry": "pixel spacing" if "dx" in about else "none"}
+    if about.get("frame_rate"):
+        meta["frame_rate"] = float(about["frame_rate"])
     return Volume(frames, affine, meta=meta)
 
 
@@ -136,7 +135,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def _received(stream: BinaryIO, deadline: float) -> Iterator[Any]:
+def _received(stream: IO[bytes], deadline: float) -> Iterator[Any]:
     """What the worker says of the file, and then its frames."""
     about: dict[str, Any] = {}
     while True:
@@ -156,7 +155,7 @@ def _received(stream: BinaryIO, deadline: float) -> Iterator[Any]:
         yield array.view(about["dtype"]).reshape(about["shape"])
 
 
-def _line(stream: BinaryIO, deadline: float) -> bytes:
+def _line(stream: IO[bytes], deadline: float) -> bytes:
     """Byte by byte: what follows a line belongs to a frame."""
     line = bytearray()
     one = bytearray(1)

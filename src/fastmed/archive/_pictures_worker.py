@@ -1,8 +1,8 @@
 """Decodes a TIFF, PNG, JPEG or video file; runs alone as a script too, so that a hostile file ends only this process.
 
-It imports nothing of fastmed. As a script: arguments are bytes of memory, seconds, and the request as JSON; on stdout come
-lines of JSON, the first about the file, then one before the bytes of each frame, then ``{"end": true}``. A refusal is a line
-with an error's name and our own words; words of decoders are not passed on, since they can quote the file.
+It imports nothing of fastmed. As a script: arguments are bytes of memory, seconds, and the request as JSON; on stdout
+come lines of JSON, the first about the file, then one before the bytes of each frame, then ``{"end": true}``. A refusal
+is a line with an error's name and our own words; words of decoders are not passed on, since they can quote the file.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _tiff(path: str) -> Iterator[Any]:
         colour = named.endswith("S")
         plane = 3 if colour else 2
         leading = named[:-plane]
-        pages = [page for page in series.pages if page is not None]
+        pages: list[Any] = [page for page in series.pages if page is not None]
         if named[len(leading) :] not in ("YX", "YXS") or leading not in ("", "Z", "T", "TZ") or shape[-plane:] != \
                 tuple(pages[0].shape):  # fmt: skip
             raise Refused("UnsupportedImageError", f"a TIFF with the axes {series.axes[:8]}; wanted are TZYX at most")
@@ -78,7 +78,7 @@ def _tiff(path: str) -> Iterator[Any]:
         if pages[0].compression == 1 and sum(sum(p.databytecounts) for p in pages) < pages[0].nbytes * len(pages):
             raise Refused("TruncatedPixels", "the pages of the TIFF hold fewer bytes than their sizes demand")
         kind = np.dtype(pages[0].dtype)
-        first = {"shape": tuple(int(n) for n in shape[-plane:]), "dtype": kind.newbyteorder("<").str}
+        first: dict[str, Any] = {"shape": [int(n) for n in shape[-plane:]], "dtype": kind.newbyteorder("<").str}
         axes = {"": "tyx", "Z": "zyx", "T": "tyx", "TZ": "tzyx"}[leading] + ("c" if colour else "")
         yield {**first, "count": len(pages), "exact": True, "axes": axes,
                "leading": [int(n) for n in shape[:-plane]], **_scale_of(file)}  # fmt: skip
@@ -169,8 +169,8 @@ def _video(path: str) -> Iterator[Any]:
             raise Refused("UnsupportedImageError", "a file without a video stream")
         stream = file.streams.video[0]
         stream.codec_context.thread_count = 1
-        grey = (stream.codec_context.pix_fmt or "").startswith("gray")
-        deep = grey and not stream.codec_context.pix_fmt.endswith("gray")
+        stored = stream.codec_context.pix_fmt or ""
+        grey, deep = stored.startswith("gray"), stored.startswith("gray") and stored != "gray"
         wanted = "gray16le" if deep else "gray" if grey else "rgb24"
         shape = (stream.codec_context.height, stream.codec_context.width, *([] if grey else [3]))
         rate = float(stream.average_rate or 0)

@@ -21,8 +21,8 @@ from ._dicomweb import is_dicomweb, list_instances, name_of_instance, series_of
 from ._limits import DEFAULT, Limits
 from ._model import Slice, hashing_with
 from ._quick import Templates
-from ._series import Refusal, Series, build
 from ._remote import is_url, list_remote
+from ._series import Refusal, Series, build
 from ._source import is_zip, quiet, zip_members
 
 if TYPE_CHECKING:
@@ -273,7 +273,8 @@ def _refusal_rows(refusal: Refusal, folder: str) -> Iterator[Failure]:
         error = one.image.fault or refusal.error
         benign = not refusal.lost or isinstance(error, UnsupportedImageError)
         key = one.image.series[:16]
-        yield Failure(relative_place(path, folder), str(error), type(error), not benign, key, one.image.fault is not None)
+        cause = one.image.fault is not None
+        yield Failure(relative_place(path, folder), str(error), type(error), not benign, key, cause)
 
 
 def _dropped_rows(

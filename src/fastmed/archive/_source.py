@@ -1,8 +1,8 @@
 """Where bytes come from: files, members of zip files, URLs; and how errors about them are put.
 
-A place is a string: a path, ``zip://member::file.zip`` (the file a path or URL), an instance on a DICOMweb server, or another
-URL that fsspec opens. A member's name is looked up
-in its zip file and never becomes a path. Nothing of a file is ever quoted.
+A place is a string: a path, ``zip://member::file.zip`` (the file a path or URL), an instance on a DICOMweb server, or
+another URL that fsspec opens. A member's name is looked up in its zip file and never becomes a path. Nothing of a file
+is ever quoted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..errors import DecodeError, FastmedError, LimitExceeded, NoDicomError, RemoteError
 from ._dicomweb import is_dicomweb, open_instance

@@ -185,9 +185,9 @@ def _descriptions(numbers: list[int], segments: Mapping[int, Mapping[str, Any]],
         other = set(one) - {"label", "category", "type"}
         if other:
             raise ValueError(f"a segment has label, category and type; found {', '.join(sorted(map(str, other)))}")
-        codes = [_code(one.get(name, _TISSUE), name) for name in ("category", "type")]
+        category, kind = (_code(one.get(name, _TISSUE), name) for name in ("category", "type"))
         label = str(one.get("label", f"Segment {number}"))[:64]
-        made.append(SegmentDescription(number, label, *codes, **drawn))
+        made.append(SegmentDescription(number, label, category, kind, **drawn))
     return made
 
 
@@ -223,7 +223,7 @@ def _check_grid(volume: Volume, series: Series) -> None:
 
 
 def _in_order_of_files(series: Series, stack: np.ndarray, limits: Limits) -> tuple[list[Dataset], np.ndarray]:
-    """The headers of the source, and the planes in the order that highdicom pairs with them: that of files or frames."""
+    """The headers of the source, and the planes in the order that highdicom pairs with them."""
     paths = list(dict.fromkeys(series.paths))
     if len(paths) == len(series.slices):
         return [_header(one.image.path, limits) for one in series.slices], stack

@@ -232,7 +232,7 @@ def deidentify(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copies; made if it is not there.")],
     key: Annotated[
         Path | None,
-        typer.Option(help="File with the secret that pseudonyms follow from; made if it is not there. By default OUT.key"),
+        typer.Option(help="File of the secret that pseudonyms follow from; made if it is not there. Else OUT.key"),
     ] = None,
     failures: Annotated[
         Path | None, typer.Option(help="CSV for the files without a copy. It names files as they are called.")
