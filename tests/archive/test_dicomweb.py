@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -181,6 +182,12 @@ def test_a_server_that_is_not_there():
         port = one.getsockname()[1]
     with pytest.raises(errors.RemoteError, match="cannot be understood or reached"):
         scan(f"dicomweb+http://127.0.0.1:{port}/dicom-web")
+
+
+def test_without_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dicomweb_client", None)
+    with pytest.raises(errors.RemoteError, match=r"fastmed\[web\]"):
+        scan("dicomweb+http://127.0.0.1:1/dicom-web")
 
 
 def test_a_password(truth, tmp_path):

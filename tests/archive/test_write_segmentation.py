@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
 import numpy as np
 import pydicom
 import pytest
@@ -153,6 +156,26 @@ def test_what_is_there_survives_a_full_disk(source, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_segmentation(labels_of(volume), path, source=source, overwrite=True)
     assert (tmp_path / "s.dcm").read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_identifier_gets_out(tmp_path, caplog, capfd):
+    """The file names the patient, as the standard demands; warnings, logs and errors do not."""
+    truth = Truth(ramp(SHAPE))
+    for ds in truth.datasets:
+        complete(ds)
+        ds.PatientName, ds.PatientID, ds.ReferringPhysicianName = "CANARY", "CANARYID", "CANARY"
+    folder = truth.write(tmp_path / "CANARY")
+    labels = labels_of(read(folder))
+    caplog.set_level(logging.DEBUG)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        write_segmentation(labels, tmp_path / "s.dcm", source=folder)
+        with pytest.raises(errors.FastmedError) as refused:
+            write_segmentation(labels, tmp_path / "t.dcm", source=tmp_path / "s.dcm")
+    assert pydicom.dcmread(tmp_path / "s.dcm").PatientName == "CANARY"
+    printed = capfd.readouterr()
+    text = "".join([str(w.message) for w in told] + [caplog.text, printed.out, printed.err, str(refused.value)])
+    assert "CANARY" not in text
 
 
 def test_a_source_of_many_frames(tmp_path):

@@ -195,9 +195,9 @@ def _single_part(body: bytes, content_type: str) -> bytes:
 
 
 def _client(base: str, limits: Limits) -> Any:
+    session = _session(base, min(_LONGEST_LIST, limits.max_volume_bytes), limits.max_seconds)
     from dicomweb_client.api import DICOMwebClient
 
-    session = _session(base, min(_LONGEST_LIST, limits.max_volume_bytes), limits.max_seconds)
     client = DICOMwebClient(_plain(base), session=session, timeout=_patience(limits))
     client.set_http_retry_params(retry=False)  # the session tries again, and not after every error
     return client
