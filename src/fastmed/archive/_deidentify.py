@@ -58,8 +58,8 @@ _TERMS = WORDS | {
     "PFF", "PFP", "FS", "2D", "3D", "Y", "N", "YES", "NO", "00", "01", "ISO_10918_1", "ISO_14495_1", "ISO_15444_1",
     "LIN", "LOG", "DISP", "BQML", "CNTS", "PROPCNTS", "GML", "CM2", "START", "ADMIN", "DECY", "ATTN", "SCAT", "DTIM",
     "RAN", "NORM", "MOTN", "CAL", "ISOTOPE", "MEASURED", "CALCULATED", "DLYD", "SING", "IDENTITY", "INVERSE",
-    "3D_TEMPORAL", "MONOCHROME", "COLOR", "TRUE_COLOR", "DISTORTED", "SAMPLED", "CW", "COL", "ROW", "ROWS", "COLUMN", "DIRECTIONAL",
-    "ISOTROPIC", "BMATRIX", "LINEAR", "LINEAR_EXACT", "SIGMOID", "HU", "OD", "WSD", "DRW", "DI", "WEDGE",
+    "3D_TEMPORAL", "MONOCHROME", "COLOR", "TRUE_COLOR", "DISTORTED", "SAMPLED", "CW", "COL", "ROW", "ROWS", "COLUMN",
+    "DIRECTIONAL", "ISOTROPIC", "BMATRIX", "LINEAR", "LINEAR_EXACT", "SIGMOID", "HU", "OD", "WSD", "DRW", "DI", "WEDGE",
     "BUTTERFLY", "FLAT", "BODY", "LARGE", "MEDIUM", "SMALL", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT",
 }  # fmt: skip
 #: Type 2 elements, which an image may not lack.
