@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 from pydicom.uid import UID, generate_uid
 
 from .. import __version__
@@ -21,6 +20,9 @@ from ._scan import scan
 from ._series import Series
 from ._source import guarded, open_source, quiet
 from ._whole import whole_or_nothing
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
 
 #: What `kind` may be.
 KINDS = ("binary", "fractional", "labelmap")
@@ -169,6 +171,7 @@ def _stack(volume: Volume, kind: str) -> tuple[np.ndarray, list[int]]:
 def _descriptions(numbers: list[int], segments: Mapping[int, Mapping[str, Any]], algorithm: str) -> list[Any]:
     import highdicom
     from highdicom.seg import SegmentDescription
+    from pydicom.sr.coding import Code
 
     unknown = sorted(set(segments) - set(numbers))
     if unknown:
@@ -192,6 +195,8 @@ def _descriptions(numbers: list[int], segments: Mapping[int, Mapping[str, Any]],
 
 
 def _code(found: Any, name: str) -> Code:
+    from pydicom.sr.coding import Code  # loads all codes of the standard: 0.2 s
+
     if isinstance(found, str) or not isinstance(found, Sequence) or len(found) != 3:
         raise ValueError(f"{name} must be a tuple: coding scheme, code, meaning")
     scheme, value, meaning = found
