@@ -112,3 +112,71 @@ def test_sitk_cannot_hold_a_shear():
     pytest.importorskip("SimpleITK")
     with pytest.raises(errors.GeometryError, match="shear"):
         Volume(np.zeros((2, 3, 4)), AFFINE).to_sitk()
+
+
+def tilted():
+    affine = np.array([[0.3, 0.1, 0.5, -10], [0.2, 0.5, -0.1, 4], [2, 0, 0, 30], [0, 0, 0, 1.0]])
+    return Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), affine, modality="CT", units="HU")
+
+
+def test_xarray_there_and_back_shares_the_voxels():
+    pytest.importorskip("xarray", reason="of the extra archive")
+    one = tilted()
+    named = one.to_xarray()
+    again = Volume.from_xarray(named)
+    assert np.shares_memory(named.values, one.array) and np.shares_memory(again.array, one.array)
+    np.testing.assert_allclose(again.affine, one.affine, atol=1e-12)
+    assert (again.modality, again.units, again.axes) == ("CT", "HU", "zyx")
+
+
+def test_a_part_of_a_dataarray_lies_where_it_was():
+    pytest.importorskip("xarray", reason="of the extra archive")
+    one = tilted()
+    part = Volume.from_xarray(one.to_xarray().isel(z=slice(1, 3), y=slice(None, None, -1), x=slice(1, None, 2)))
+    np.testing.assert_array_equal(part.array, one.array[1:3, ::-1, 1::2])
+    np.testing.assert_allclose(part.affine @ (0, 0, 0, 1), one.affine @ (1, 3, 1, 1))
+    np.testing.assert_allclose(part.affine @ (1, 2, 1, 1), one.affine @ (2, 1, 3, 1))
+    single = Volume.from_xarray(one.to_xarray().isel(z=[2]))
+    np.testing.assert_allclose(single.affine @ (0, 0, 0, 1), one.affine @ (2, 0, 0, 1))
+
+
+def test_dataarrays_of_others():
+    xarray = pytest.importorskip("xarray", reason="of the extra archive")
+    array = np.zeros((2, 3, 4, 5), np.float32)
+    places = {"z": [10, 12, 14, 16, 18], "y": [0.0, 0.5, 1.0, 1.5]}
+    one = Volume.from_xarray(xarray.DataArray(array, dims=["t", "x", "y", "z"], coords=places))
+    assert one.axes == "tzyx" and one.shape == (2, 5, 4, 3) and one.spacing == (2, 0.5, 1)
+    assert one.origin.tolist() == [0, 0, 10] and np.shares_memory(one.array, array)
+    with pytest.raises(errors.GeometryError, match="coordinates z are not evenly"):
+        Volume.from_xarray(xarray.DataArray(array[0], dims=list("xyz"), coords={"z": [1, 2, 3, 4, 7]}))
+    with pytest.raises(ValueError, match="dimensions y and x"):
+        Volume.from_xarray(xarray.DataArray(array[0]))
+
+
+def test_dask_stays_lazy_in_xarray():
+    pytest.importorskip("xarray", reason="of the extra archive")
+    dask_array = pytest.importorskip("dask.array")
+    one = Volume(dask_array.zeros((3, 4, 5)), np.eye(4))
+    assert type(Volume.from_xarray(one.to_xarray()).array).__module__.startswith("dask")
+
+
+def test_sitk_can_share():
+    sitk = pytest.importorskip("SimpleITK", reason="of the extra peers")
+    one = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4)[:, [2, 1, 0, 3]])
+    image = one.to_sitk()
+    place = sitk.GetArrayViewFromImage(image).__array_interface__["data"][0]
+    shared = Volume.from_sitk(image, copy=False)
+    assert shared.array.__array_interface__["data"][0] == place and not shared.array.flags.writeable
+    assert not np.shares_memory(Volume.from_sitk(image).array, shared.array)
+    image[0, 0, 0] = 99
+    np.testing.assert_array_equal(shared.array, one.array)
+    del image
+    np.testing.assert_array_equal(shared.array, one.array)  # SimpleITK's own view would show freed memory
+
+
+def test_nibabel_shares():
+    pytest.importorskip("nibabel", reason="of the extra archive")
+    one = tilted()
+    again = Volume.from_nibabel(one.to_nibabel())
+    assert np.shares_memory(again.array, one.array)
+    np.testing.assert_allclose(again.affine, one.affine, atol=1e-6)

@@ -18,6 +18,7 @@ __all__ = [
     "NoGeometry",
     "NotCompiledWarning",
     "NotOfferedError",
+    "RemoteError",
     "RepeatedPositions",
     "SeriesError",
     "TableError",
@@ -97,6 +98,10 @@ class UnsupportedEncoding(DecodeError):
 
 class LimitExceeded(DecodeError):
     """Reading would take more memory or time than `fastmed.archive.Limits` allows."""
+
+
+class RemoteError(SeriesError):
+    """A server or store does not answer, not as it should, or cannot be spoken to from here."""
 
 
 class UnsupportedImageError(SeriesError):

@@ -230,11 +230,50 @@ class Volume:
         places = {name: np.arange(self.shape[self.axes.index(name)]) * size
                   for name, size in zip("zyx", self.spacing, strict=True) if name in self.axes}  # fmt: skip
         attrs = {"affine": self.affine, "modality": self.modality, "units": self.units}
+        attrs["geometry"] = str(self.meta.get("geometry", "patient"))
         return xarray.DataArray(self.array, dims=list(self.axes), coords=places, attrs=attrs)
 
     @classmethod
-    def from_sitk(cls, image: SimpleITK.Image, *, modality: str = "", units: str = "") -> Volume:
-        """A 3-D SimpleITK image as a Volume; the voxels are copied.
+    def from_xarray(cls, array: xarray.DataArray, *, modality: str = "", units: str = "") -> Volume:
+        """A DataArray with the dimensions y and x, and z or others of one letter, as a Volume; it shares the voxels.
+
+        The place in the patient is that of ``attrs['affine']``, moved and scaled to the coordinates (mm along each
+        axis, as `to_xarray` gives them): parts and every nth of what `to_xarray` gave stay where they are. Without that
+        attribute the coordinates are the patient's z, y and x in mm, without coordinates voxels are 1 mm.
+
+        Raises
+        ------
+        ValueError
+            If there are other dimensions.
+        GeometryError
+            If coordinates are not evenly spaced.
+        """
+        dims = [str(name) for name in array.dims]
+        if not {"y", "x"} <= set(dims) or any(len(name) != 1 for name in dims):
+            raise ValueError(f"array must have the dimensions y and x, and others of one letter; found {dims}")
+        last = [name for name in "zyxc" if name in dims]
+        order = [name for name in dims if name not in last] + last
+        base = np.array(array.attrs.get("affine", np.eye(4)[:, [2, 1, 0, 3]]), dtype=np.float64)
+        affine = base.copy()
+        for column, name in enumerate("zyx"):
+            if name in array.coords and array.coords[name].ndim == 1:
+                start, step = _regular(np.asarray(array.coords[name], np.float64), name)
+                size = np.linalg.norm(base[:3, column])
+                affine[:3, 3] += base[:3, column] * (start / size)
+                affine[:3, column] *= 1.0 if step is None else step / size
+        meta = {"axes": "".join(order), "geometry": str(array.attrs.get("geometry", "patient"))}
+        about = {name: str(array.attrs.get(name, "")) for name in ("modality", "units")}
+        return cls(array.transpose(*order).data, affine, modality=modality or about["modality"],
+                   units=units or about["units"], meta=meta)  # fmt: skip
+
+    @classmethod
+    def from_sitk(
+        cls, image: SimpleITK.Image, *, modality: str = "", units: str = "", copy: bool = True
+    ) -> Volume:
+        """A 3-D SimpleITK image as a Volume; the voxels are copied, or with ``copy=False`` shared and read-only.
+
+        They stay as they are when the image is changed. (There is no way to share in the other direction: SimpleITK
+        copies what it is given.)
 
         Raises
         ------
@@ -252,4 +291,28 @@ class Volume:
         axes = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
         affine[:3, :3] = axes[:, ::-1]
         affine[:3, 3] = image.GetOrigin()
-        return cls(SimpleITK.GetArrayFromImage(image), affine, modality=modality, units=units)
+        array = SimpleITK.GetArrayFromImage(image) if copy else np.asarray(_Shared(image))
+        return cls(array, affine, modality=modality, units=units)
+
+
+class _Shared:
+    """The voxels of a SimpleITK image for NumPy, which keeps this alive: SimpleITK's own view outlives its image."""
+
+    def __init__(self, image: SimpleITK.Image) -> None:
+        import SimpleITK
+
+        self.__array_interface__ = SimpleITK.GetArrayViewFromImage(image).__array_interface__
+        # Another image of the same voxels: whoever changes the first one changes a copy from now on.
+        self.image = SimpleITK.Image(image)
+
+
+def _regular(places: np.ndarray, name: str) -> tuple[float, float | None]:
+    """The first coordinate and the distance of the next; None where there is no next."""
+    if not len(places) or not np.isfinite(places).all():
+        raise GeometryError(f"the coordinates {name} must be finite numbers, at least one")
+    if len(places) == 1:
+        return float(places[0]), None
+    step = float(places[-1] - places[0]) / (len(places) - 1)
+    if not step or np.abs(places - places[0] - step * np.arange(len(places))).max() > 1e-3 * abs(step):
+        raise GeometryError(f"the coordinates {name} are not evenly spaced")
+    return float(places[0]), step

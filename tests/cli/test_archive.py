@@ -85,3 +85,57 @@ def test_the_planes_show_what_is_there():
     assert image.shape == (6, 8 + 8 + 6)
     assert image[0, 8 + 4] == 255 and image[0, 16 + 3] == 255  # the head is at the top of both upright planes
     assert image[:6, :8].max() == 0  # the middle slice is another one
+
+
+@pytest.fixture
+def metaimage(tmp_path):
+    sitk = pytest.importorskip("SimpleITK", reason="it writes the MetaImage that is read here")
+    sitk.WriteImage(sitk.GetImageFromArray(ramp()), str(tmp_path / "a.mha"))
+    return tmp_path / "a.mha"
+
+
+def test_other_formats(metaimage, tmp_path):
+    assert json.loads(run("info", metaimage, "--json").stdout)["shape"] == [8, 6, 5]
+    assert run("view", metaimage, "-o", tmp_path / "v.png").exit_code == 0
+    pytest.importorskip("nibabel")
+    (path,) = json.loads(run("convert", metaimage, tmp_path / "out", "--json").stdout)["written"]
+    np.testing.assert_array_equal(fastmed.read(path).array, ramp())
+    assert run("info", tmp_path / "v.png").exit_code == 0
+    sequence = run("convert", tmp_path / "v.png", tmp_path / "out")
+    assert sequence.exit_code == 2 and "no volume" in sequence.output
+    metaimage.write_bytes(metaimage.read_bytes()[:-9])
+    broken = run("info", metaimage)
+    assert broken.exit_code == 2 and "truncated" in broken.output
+
+
+def test_urls(archive, tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory")
+    files.put(str(archive), "/cli-test", recursive=True)
+    try:
+        assert len(json.loads(run("index", "memory://cli-test", "--json").stdout)["series"]) == 1
+        result = run("extract", "memory://cli-test", "-o", tmp_path / "features", "--workers", 1, "--json")
+        assert result.exit_code == 0 and json.loads(result.stdout)["n_series"] == 1, result.output
+    finally:
+        files.rm("/cli-test", recursive=True)
+    wrong = run("index", "nonsense://x")
+    assert wrong.exit_code == 2 and "no protocol" in wrong.output
+
+
+def test_deidentify(archive, tmp_path):
+    pytest.importorskip("dicognito", reason="of the extra deidentify")
+    out = tmp_path / "out"
+    result = run("deidentify", archive, out, "--json", "--failures", tmp_path / "failures.csv")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["written"], document["kept"], document["failures"]) == (15, 0, 1)
+    assert (tmp_path / "failures.csv").read_text().splitlines()[1].startswith("notes.txt,")
+    assert (tmp_path / "out.key").stat().st_mode & 0o777 == 0o600
+    again = run("deidentify", archive, out)
+    assert "15 from an earlier run" in again.output
+    for file in out.rglob("*.dcm"):
+        assert NAME.encode() not in file.read_bytes() and PATIENT.encode() not in file.read_bytes()
+    (tmp_path / "short").write_bytes(b"x")
+    assert run("deidentify", archive, out, "--key", tmp_path / "short").exit_code == 2
+    inside = run("deidentify", archive, archive / "out")
+    assert inside.exit_code == 2 and "inside the archive" in inside.output

@@ -4,6 +4,7 @@
 `read` does both for a folder that holds one series. The right volume or a typed refusal, never a guess.
 """
 
+from ._deidentify import Deidentified, deidentify
 from ._limits import Limits
 from ._read import read, read_series
 from ._scan import Failure, Index, scan
@@ -13,13 +14,16 @@ from ._structures import read_structures
 from ._suv import read_suv
 from ._waveform import Waveform, read_waveforms
 from ._write import write
+from ._write_segmentation import write_segmentation
 
 __all__ = [
+    "Deidentified",
     "Failure",
     "Index",
     "Limits",
     "Series",
     "Waveform",
+    "deidentify",
     "read",
     "read_segmentation",
     "read_series",
@@ -28,4 +32,5 @@ __all__ = [
     "read_waveforms",
     "scan",
     "write",
+    "write_segmentation",
 ]

@@ -1,4 +1,4 @@
-"""NIfTI, NRRD and OME-Zarr -> Volume."""
+"""NIfTI, NRRD, OME-Zarr, MetaImage, TIFF, PNG, JPEG and video -> Volume."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ import numpy as np
 from ..errors import DecodeError, LimitExceeded, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
 from ._limits import Limits
+from ._metaimage import read_metaimage
+from ._pictures import PICTURES, TIFF, VIDEO, read_picture
 from ._source import guarded, open_regular, quiet
 from ._write import MANIFEST
 
 #: Suffixes that `read` does not take for DICOM.
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".zarr")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".zarr", ".mha", ".mhd", *TIFF, *PICTURES, *VIDEO)
+
+_DEFLATED = 1032  # times a byte is what deflate reaches at most
+
+
+def is_other(path: str) -> bool:
+    """Whether `read` takes a path for a file that is no DICOM."""
+    return path.lower().rstrip("/").endswith(SUFFIXES) and os.path.exists(path)
 
 
 def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
@@ -39,6 +48,10 @@ def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
             volume = _read_zarr(Path(path), limits)
         elif name.endswith(".nrrd"):
             volume = _read_nrrd(path, limits)
+        elif name.endswith((".mha", ".mhd")):
+            volume = read_metaimage(path, limits)
+        elif name.endswith((*TIFF, *PICTURES, *VIDEO)):
+            volume = read_picture(path, limits)
         else:
             volume = _read_nifti(path, limits)
     if isinstance(dtype, str) and dtype == "auto":
@@ -50,8 +63,10 @@ def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
     return volume.with_array(converted)
 
 
-def _check(shape: tuple[int, ...], itemsize: int, present: int, compressed: bool, limits: Limits) -> None:
-    """Compare declared and present bytes before anything is allocated."""
+def check_size(
+    shape: tuple[int, ...], itemsize: int, present: int, expansion: float | None, limits: Limits
+) -> None:
+    """Compare declared and present bytes before anything is allocated; `expansion` is None for raw voxels."""
     size = itemsize
     for n in shape:
         if n < 1:
@@ -59,8 +74,8 @@ def _check(shape: tuple[int, ...], itemsize: int, present: int, compressed: bool
         size *= int(n)
     if size > limits.max_volume_bytes:
         raise LimitExceeded(f"a volume of {size} bytes; at most {limits.max_volume_bytes} are read")
-    if compressed:
-        limits.check_expansion(size, present, 1032, "the header")  # what deflate reaches at most
+    if expansion is not None:
+        limits.check_expansion(size, present, expansion, "the header")
     elif size > present:
         raise TruncatedPixels(f"the voxels are truncated: {present} bytes, {size} wanted")
 
@@ -81,7 +96,7 @@ def _read_nifti(path: str, limits: Limits) -> Volume:
         raise UnsupportedImageError(
             f"a NIfTI image of {len(shape)} axes of {image.get_data_dtype()}; wanted are 3 or 4 axes of real numbers"
         )
-    _check(shape, image.get_data_dtype().itemsize, present, zipped, limits)
+    check_size(shape, image.get_data_dtype().itemsize, present, _DEFLATED if zipped else None, limits)
     proxy: Any = image.dataobj
     plain = proxy.slope == 1 and proxy.inter == 0
     try:
@@ -110,7 +125,8 @@ def _read_nrrd(path: str, limits: Limits) -> Volume:
             raise UnsupportedImageError(f"a NRRD image of {len(shape)} axes ({', '.join(kinds)})")
         kind = np.dtype(nrrd.reader._determine_datatype(header))
         encoding = str(header.get("encoding", "raw")).lower()
-        _check(shape, kind.itemsize, present, encoding not in ("raw", "ascii", "text", "txt"), limits)
+        packed = encoding not in ("raw", "ascii", "text", "txt")
+        check_size(shape, kind.itemsize, present, _DEFLATED if packed else None, limits)
         array = nrrd.read_data(header, file, path, index_order="C")
     return Volume(_spatial_last(array, header), _nrrd_affine(header), meta=_nrrd_meta(header, array.ndim))
 

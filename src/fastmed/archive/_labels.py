@@ -12,7 +12,7 @@ import functools
 from ._model import long_hash
 
 #: Words of the standard that are kept: they name nobody.
-_WORDS = {
+WORDS = {
     "ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "AXIAL", "LOCALIZER", "OTHER", "NONE", "MIXED", "M", "P", "R", "I",
     "FFE", "SE", "IR", "PHASE", "MAGNITUDE", "REAL", "IMAGINARY", "WATER", "FAT", "IN_PHASE", "OUT_PHASE", "IP", "OP",
     "W", "F", "ADC", "FA", "TRACE", "DIFFUSION", "PERFUSION", "T1", "T2", "CBF", "CBV", "MTT", "TTP", "MPR", "MIP",
@@ -40,7 +40,7 @@ def label(name: str, found: str, series: str) -> str:
 
 def _word(part: str) -> str:
     part = part.strip()
-    return part if part in _WORDS or _is_number(part) or not part else _hidden(part)
+    return part if part in WORDS or _is_number(part) or not part else _hidden(part)
 
 
 @functools.lru_cache(maxsize=1024)

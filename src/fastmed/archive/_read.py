@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import GeometryError, LimitExceeded, MixedGeometry, NoDicomError, SeriesError
 from ..volume import Volume
 from . import _decode
-from ._formats import SUFFIXES, read_other
+from ._formats import is_other, read_other
 from ._limits import DEFAULT, Limits
 from ._model import SPLITTERS
 from ._scan import Failure, Index, scan
@@ -221,7 +221,11 @@ def read(
     ----------
     path : path_like
         A DICOM file, a folder or zip file with the files of one series (sub-folders are searched too), or a URL.
-        Or a NIfTI file (``.nii``, ``.nii.gz``), NRRD (``.nrrd``) or a Zarr of `write`.
+        Or a NIfTI file (``.nii``, ``.nii.gz``), NRRD (``.nrrd``), MetaImage (``.mha``, ``.mhd``), a Zarr of `write`,
+        a TIFF stack (``.tif``, ``.tiff``), PNG, JPEG, or a video (``.mp4``, ``.avi``, ``.mov``, ``.mkv``, ``.webm``,
+        ``.mpg``). Pages of a TIFF are slices unless it names them times; pictures and videos have the axes (t, y, x),
+        colour (t, y, x, rgb), as they are stored (no EXIF rotation). Their pixels are 1 mm unless ImageJ or OME wrote
+        another size, and ``meta['geometry']`` says which: 'none' or 'pixel spacing'.
     series : str, optional
         Key of the series to read, where there are several.
     dtype : 'auto' or dtype, optional
@@ -257,7 +261,7 @@ def read(
     Volume(1 x 128 x 128, int16, spacing (5, 0.661468, 0.661468) mm, CT, HU)
     """
     place = os.fspath(path)
-    if place.lower().rstrip("/").endswith(SUFFIXES) and os.path.exists(place):
+    if is_other(place):
         return read_other(place, dtype, limits)
     index = scan(path, on_fault=on_fault, limits=limits)
     found = [s for s in index.series if series is None or s.key == series]

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from ..errors import LimitExceeded, NoDicomError, SeriesError, UnsupportedImageE
 from . import _faults
 from ._cache import Cache, stamp_of
 from ._describe import Found, read_header
+from ._dicomweb import is_dicomweb, list_instances, name_of_instance, series_of
 from ._limits import DEFAULT, Limits
 from ._model import Slice, hashing_with
 from ._quick import Templates
+from ._remote import is_url, list_remote
 from ._series import Refusal, Series, build
-from ._source import is_url, is_zip, quiet, require_fsspec, zip_members
+from ._source import is_zip, quiet, zip_members
 
 if TYPE_CHECKING:
     import pandas
@@ -138,8 +141,10 @@ def scan(
     ----------
     root : path_like
         A folder, searched with all its sub-folders; a zip file, which is read in place; one file; or a URL of a
-        folder or file that fsspec opens. Zip files inside a folder are searched too. Links inside it are not
-        followed, and FIFOs, devices and sockets not opened; each is a row in the failures.
+        folder or file that fsspec opens (``s3://``, ``https://``, ``memory://``..., also ``zip://::https://...``). Zip
+        files inside a folder are searched too. Links inside it are not followed, and FIFOs, devices and sockets not
+        opened; each is a row in the failures. ``dicomweb+https://host/path`` asks a DICOMweb server; of one study or
+        series with ``/studies/UID/series/UID``, of some with ``?Modality=CT`` or other search terms.
     on_fault : {'raise', 'split', 'regrid', 'keep'}, optional
         What becomes of series that are no regular volume, or have slices that cannot be decoded. 'raise': they
         are refused, each file with a row in the failures. 'split': regular runs of slices become series of their
@@ -171,6 +176,8 @@ def scan(
     ------
     FileNotFoundError
         If `root` does not exist.
+    RemoteError
+        If a store or server does not answer, or fsspec knows no such protocol.
     ValueError
         If `on_fault` is none of the above.
 
@@ -185,6 +192,8 @@ def scan(
     """
     _faults.check_choice(on_fault)
     root = os.fspath(root)
+    if root.startswith("file://"):  # a path of this machine, with all that holds for those
+        root = url2pathname(root.removeprefix("file://"))
     failures: list[Failure] = []
     folder, files = list_files(root, limits, failures)
     with hashing_with(project_key):
@@ -210,6 +219,8 @@ def _headers(
         if found is None:
             stamp = None if cache is None or is_url(path) else stamp_of(path)  # before it is read
             found = read_header(path, limits, templates)
+            if found.error is not None and not found.series:
+                found.series = series_of(path)  # a server's list says it of what cannot be retrieved
             if cache is not None:
                 cache.put(path, found, stamp)
         yield path, found
@@ -240,14 +251,17 @@ def _file_failure(path: str, folder: str, found: Found) -> Failure:
     error = found.error
     assert error is not None
     benign = isinstance(error, (NoDicomError, UnsupportedImageError))
-    return Failure(_relative(path, folder), str(error), type(error), not benign, found.series[:16], True)
+    return Failure(relative_place(path, folder), str(error), type(error), not benign, found.series[:16], True)
 
 
-def _relative(path: str, folder: str) -> str:
+def relative_place(path: str, folder: str) -> str:
     """A place as seen from the folder that was scanned."""
     if path.startswith("zip://"):
         member, _, outer = path.partition("::")
-        return f"{member}::{os.path.relpath(outer, folder)}"
+        inside = outer.removeprefix(folder).lstrip("/") if is_url(outer) else os.path.relpath(outer, folder)
+        return f"{member}::{inside}"
+    if is_dicomweb(path):
+        return name_of_instance(path)
     if is_url(path):
         return path.removeprefix(folder).lstrip("/") or path
     return os.path.relpath(path, folder)
@@ -259,7 +273,8 @@ def _refusal_rows(refusal: Refusal, folder: str) -> Iterator[Failure]:
         error = one.image.fault or refusal.error
         benign = not refusal.lost or isinstance(error, UnsupportedImageError)
         key = one.image.series[:16]
-        yield Failure(_relative(path, folder), str(error), type(error), not benign, key, one.image.fault is not None)
+        cause = one.image.fault is not None
+        yield Failure(relative_place(path, folder), str(error), type(error), not benign, key, cause)
 
 
 def _dropped_rows(
@@ -268,7 +283,7 @@ def _dropped_rows(
     """A row for each broken file that `on_fault` left out of a series."""
     rows = {f.path for f in failures}
     for image in {s.image.path: s.image for s in slices if s.image.fault is not None}.values():
-        path = _relative(image.path, folder)
+        path = relative_place(image.path, folder)
         if path not in rows:
             assert image.fault is not None
             yield Failure(path, str(image.fault), type(image.fault), True, image.series[:16], True)
@@ -284,9 +299,14 @@ def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str,
     ------
     FileNotFoundError
         If `root` does not exist.
+    RemoteError
+        If a store or server cannot be asked.
     """
-    if is_url(root):
-        return _remote_files(root)
+    with quiet():
+        if root.startswith("zip://") and "::" in root:
+            return _chained_zip(root, limits, failures)
+        if is_url(root):
+            return _remote_files(root, limits, failures)
     if not os.path.exists(root):
         raise FileNotFoundError(f"root must be a folder or a file: {root!r} does not exist")
     if os.path.isdir(root):
@@ -298,13 +318,24 @@ def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str,
     return folder, list(_members(path, folder, limits, failures))
 
 
-def _remote_files(root: str) -> tuple[str, list[str]]:
-    files, place = require_fsspec().core.url_to_fs(root)
-    if not files.exists(place):
-        raise FileNotFoundError("root must be a folder or a file: the URL does not exist")
-    if files.isfile(place):
-        return root.rpartition("/")[0], [files.unstrip_protocol(place)]
-    return files.unstrip_protocol(place), [files.unstrip_protocol(p) for p in sorted(files.find(place))]
+def _remote_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, list[str]]:
+    if is_dicomweb(root):
+        return list_instances(root, limits)
+    folder, files = list_remote(root)
+    return folder, list(_with_members(files, folder, limits, failures))
+
+
+def _chained_zip(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, list[str]]:
+    """What ``zip://folder::file.zip`` holds under its folder; the file may be a URL itself."""
+    below, _, outer = root.removeprefix("zip://").partition("::")
+    if not is_url(outer) and not os.path.exists(outer):
+        raise FileNotFoundError("root must be a folder or a file: the zip file of the URL does not exist")
+    below = below.strip("/")
+    found = [place for place in _members(outer, "", limits, failures)
+             if not below or place.removeprefix("zip://").startswith((f"{below}/", f"{below}::"))]  # fmt: skip
+    if below and not found:
+        raise FileNotFoundError("root must be a folder or a file: the zip file has no such member")
+    return outer.rpartition("/")[0], found
 
 
 def _with_members(paths: Iterable[str], folder: str, limits: Limits, failures: list[Failure]) -> Iterator[str]:
@@ -321,7 +352,7 @@ def _members(path: str, folder: str, limits: Limits, failures: list[Failure]) ->
         return zip_members(path, limits)
     except SeriesError as error:
         lost = isinstance(error, LimitExceeded)
-        failures.append(Failure(_relative(path, folder), str(error), type(error), lost))
+        failures.append(Failure(relative_place(path, folder), str(error), type(error), lost))
         return []
 
 

@@ -1,7 +1,8 @@
 """Where bytes come from: files, members of zip files, URLs; and how errors about them are put.
 
-A place is a string: a path, ``zip://member::file.zip``, or another URL that fsspec opens. A member's name is looked up
-in its zip file and never becomes a path. Nothing of a file is ever quoted.
+A place is a string: a path, ``zip://member::file.zip`` (the file a path or URL), an instance on a DICOMweb server, or
+another URL that fsspec opens. A member's name is looked up in its zip file and never becomes a path. Nothing of a file
+is ever quoted.
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from ..errors import DecodeError, FastmedError, LimitExceeded, NoDicomError
+from ..errors import DecodeError, FastmedError, LimitExceeded, NoDicomError, RemoteError
+from ._dicomweb import is_dicomweb, open_instance
 from ._limits import DEFAULT, Limits
+from ._remote import is_url, open_remote, stamp_of_url
 
 _quiet_lock = threading.Lock()
+#: Loggers whose lines hold values of files, or addresses with UIDs in them.
+_LOUD = (
+    "pydicom", "nibabel.global", "tifffile", "fsspec", "fsspec.http", "fsspec.memory", "aiohttp.client",
+    "urllib3.connectionpool", "urllib3.util.retry", "dicomweb_client", "dicomweb_client.web", "highdicom",
+    "highdicom.base", "highdicom.seg.sop",
+)  # fmt: skip
 _quiet_users: list[contextlib.ExitStack] = []
 
 
@@ -50,9 +59,9 @@ def _silence() -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())
     warnings.filterwarnings(
-        "ignore", module=r"(pydicom|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
+        "ignore", module=r"(pydicom|highdicom|dicognito|PIL|pylibjpeg|openjpeg|libjpeg|jpeg_ls|fastmed\.archive)\b"
     )
-    for name in ("pydicom", "nibabel.global"):
+    for name in _LOUD:
         log = logging.getLogger(name)
         stack.callback(setattr, log, "disabled", log.disabled)
         log.disabled = True
@@ -78,11 +87,6 @@ def name_of(path: str) -> str:
     return f"file {hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
-def is_url(path: str) -> bool:
-    """Whether this is no path of this machine."""
-    return "://" in path
-
-
 def open_source(path: str, limits: Limits = DEFAULT) -> BinaryIO:
     """Open a place for reading, at its first byte.
 
@@ -90,28 +94,17 @@ def open_source(path: str, limits: Limits = DEFAULT) -> BinaryIO:
     ------
     NoDicomError
         If it cannot be opened or is no regular file.
+    RemoteError
+        If a store or server does not give it.
     LimitExceeded
-        If a zip member is larger than `limits` allow.
+        If a zip member, or what can be had only whole, is larger than `limits` allow.
     """
     if not is_url(path):
         return open_regular(path)
     if path.startswith("zip://"):
         member, _, outer = path.removeprefix("zip://").partition("::")
         return io.BytesIO(_read_member(outer, member, limits))
-    try:
-        fsspec = require_fsspec()
-        return fsspec.open(path, "rb").open()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise NoDicomError(f"the URL cannot be opened ({type(error).__name__})") from None
-
-
-def require_fsspec() -> Any:
-    """fsspec, or an error that says how to get it."""
-    try:
-        import fsspec
-    except ImportError:
-        raise NoDicomError("URLs need fsspec, which is not installed: pip install 'fastmed[archive]'") from None
-    return fsspec
+    return open_instance(path, limits) if is_dicomweb(path) else open_remote(path, limits)
 
 
 def open_regular(path: str) -> BinaryIO:
@@ -136,9 +129,9 @@ def open_regular(path: str) -> BinaryIO:
 def is_zip(path: str) -> bool:
     """Whether a regular file starts as zip files do."""
     try:
-        with open_regular(path) as file:
+        with open_remote(path, DEFAULT) if is_url(path) else open_regular(path) as file:
             return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
-    except NoDicomError:
+    except (NoDicomError, RemoteError, LimitExceeded):
         return False
 
 
@@ -161,6 +154,8 @@ def zip_members(path: str, limits: Limits) -> list[str]:
 
 
 def _stamp(path: str) -> tuple[int, int]:
+    if is_url(path):
+        return stamp_of_url(path)
     try:
         about = os.stat(path, follow_symlinks=False)
     except OSError as error:
@@ -172,7 +167,7 @@ def _stamp(path: str) -> tuple[int, int]:
 def _opened(path: str, stamp: tuple[int, int]) -> zipfile.ZipFile:
     """Kept open: a large zip file takes long to list. `stamp` makes a changed file another one."""
     try:
-        return zipfile.ZipFile(open_regular(path))
+        return zipfile.ZipFile(open_remote(path, DEFAULT) if is_url(path) else open_regular(path))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError):
         raise NoDicomError("a zip file that cannot be read") from None
 

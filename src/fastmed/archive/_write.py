@@ -1,13 +1,10 @@
-"""write: a volume -> NIfTI, NRRD or OME-Zarr, whole or not at all."""
+"""write: a volume -> NIfTI, NRRD, OME-Zarr or DICOM SEG, whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,14 @@ import numpy as np
 
 from ..errors import GeometryError
 from ..volume import Volume
+from ._whole import whole_or_nothing
 
 #: The file whose presence says that a Zarr is complete: sizes and SHA-256 of all others.
 MANIFEST = "fastmed-complete.json"
 _NIFTI_TYPES = {np.dtype(t) for t in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")}
 
 
-def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
+def write(volume: Volume, path: Any, *, overwrite: bool = False, source: Any = None) -> str:
     """Write a volume.
 
     Parameters
@@ -30,9 +28,12 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
     volume : Volume
         With axes (z, y, x), or one more before them.
     path : path_like
-        Its suffix says the format: ``.nii``, ``.nii.gz``, ``.nrrd``, or ``.zarr`` (OME-Zarr 0.5, in chunks).
+        Its suffix says the format: ``.nii``, ``.nii.gz``, ``.nrrd``, or ``.zarr`` (OME-Zarr 0.5, in chunks);
+        or ``.dcm``: a DICOM Segmentation of `source`, see `fastmed.archive.write_segmentation`.
     overwrite : bool, optional
         Replace what is there.
+    source : Series or path_like, optional
+        For ``.dcm``: the series on whose grid the labels, masks or fractions lie.
 
     Returns
     -------
@@ -63,9 +64,17 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
     (1, 128, 128)
     """
     target = Path(os.fspath(path))
+    if target.name.lower().endswith(".dcm"):
+        if source is None:
+            raise ValueError("path ends with .dcm: source= must name the series that the segmentation is of")
+        from ._write_segmentation import write_segmentation
+
+        return write_segmentation(volume, path, source=source, overwrite=overwrite)
+    if source is not None:
+        raise ValueError("source= is for DICOM Segmentations, whose path ends with .dcm")
     suffix = next((s for s in _WRITERS if target.name.lower().endswith(s)), None)
     if suffix is None:
-        raise ValueError(f"path must end with one of {', '.join(_WRITERS)}; found {target.suffix!r}")
+        raise ValueError(f"path must end with one of {', '.join(_WRITERS)}, .dcm; found {target.suffix!r}")
     if volume.axes[-3:] != "zyx" or volume.ndim > 4:
         raise ValueError(f"volume must have the axes zyx, or one more before them; found {volume.axes!r}")
     if np.dtype(volume.dtype) != bool and np.dtype(volume.dtype) not in _NIFTI_TYPES:
@@ -74,17 +83,8 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False) -> str:
         raise FileExistsError(f"{target} exists; overwrite=True replaces it")
     if suffix == ".zarr" and volume.sheared:
         raise GeometryError("the axes are not perpendicular (gantry tilt?), and OME-Zarr cannot hold a shear: resample")
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fastmed-"))
-    try:
-        made = temporary / target.name
+    with whole_or_nothing(target) as made:
         _WRITERS[suffix](volume, made)
-        _sync(made)
-        if target.is_dir():
-            os.replace(target, temporary / "before")
-        os.replace(made, target)
-        _sync_one(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return str(target)
 
 
@@ -148,20 +148,3 @@ _WRITERS: dict[str, Callable[[Volume, Path], None]] = {
     ".nrrd": _write_nrrd,
     ".zarr": _write_zarr,
 }
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or all in a folder, to the disk."""
-    if path.is_dir():
-        for inner in path.rglob("*"):
-            _sync_one(inner)
-    _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    with contextlib.suppress(OSError):  # folders cannot be synced everywhere
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

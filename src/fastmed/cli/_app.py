@@ -74,7 +74,9 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(BUG)
 
 
-ArchiveArgument = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of DICOM files, searched to its end.")]
+ArchiveArgument = Annotated[
+    str, typer.Argument(metavar="ARCHIVE", help="Folder of DICOM files, searched to its end; or a URL.")
+]
 WorkersOption = Annotated[
     int, typer.Option("--workers", "-w", min=0, help="Processes; 0 takes as many as there are usable cores.")
 ]
@@ -112,7 +114,9 @@ def extract(
     """
     from . import _run
 
-    summary = _run.extract(folder(archive, "ARCHIVE"), output_folder(out, archive), _workers(workers), tiles)
+    source = archive if "://" in archive else folder(Path(archive), "ARCHIVE")
+    target = output_folder(out, source if isinstance(source, Path) else None)
+    summary = _run.extract(source, target, _workers(workers), tiles)
     if as_json:
         print_json(summary)
         return

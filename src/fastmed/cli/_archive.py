@@ -1,4 +1,4 @@
-"""The commands on archives themselves: index, info, convert, view."""
+"""The commands on archives themselves: index, info, convert, view, deidentify."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._terminal import BAD_INPUT, EXIT_CODES, command, console, fail, output_fol
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..archive import Index, Series
+    from ..archive import Failure, Index, Series
     from ..volume import Volume
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
@@ -26,12 +26,12 @@ Store = Annotated[
     Path | None,
     typer.Option("--index", help="SQLite file that keeps what was found: the next scan reads only what changed."),
 ]
-Where = Annotated[str, typer.Argument(metavar="ARCHIVE", help="Folder, zip file, single file or URL.")]
+Where = Annotated[str, typer.Argument(metavar="ARCHIVE", help="Folder, zip file, single file, or URL: s3://..., dicomweb+https://...")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for function in (index, info, convert, view):
+    for function in (index, info, convert, view, deidentify):
         app.command(epilog=EXIT_CODES)(command(function))
 
 
@@ -71,6 +71,14 @@ def index(archive: Where, store: Store = None, on_fault: OnFault = "raise", as_j
         say.print(f"{count:>6} x {reason}", markup=False)
 
 
+def _other(archive: str) -> Volume | None:
+    """The volume in a file that is no DICOM: NIfTI, MetaImage, TIFF, PNG, video..."""
+    from ..archive import read
+    from ..archive._formats import is_other
+
+    return read(archive) if is_other(archive) else None
+
+
 def _one(archive: str, series: str | None, on_fault: str) -> Series:
     found = _scan(archive, on_fault)
     chosen = [one for one in found.series if series is None or one.key == series]
@@ -89,14 +97,20 @@ SeriesOption = Annotated[str | None, typer.Option("--series", help="Key of the s
 
 
 def info(archive: Where, series: SeriesOption = None, on_fault: OnFault = "raise", as_json: Json = False) -> None:
-    """Tell what a file or series is: size, spacing, place, units, transfer syntax. Reads headers only.
+    """Tell what a file or series is: size, spacing, place, units, transfer syntax. Of DICOM it reads headers only.
+
+    Also of NIfTI, NRRD, MetaImage, Zarr, TIFF, PNG, JPEG and video files.
 
     Example: `fastmed info image.dcm`
     """
     import numpy as np
 
-    one = _one(archive, series, on_fault)
-    facts: dict[str, Any] = {**one.meta, "shape": one.shape, "files": len(one.paths)}
+    one: Any = _other(archive)
+    if one is not None:
+        facts: dict[str, Any] = {**one.meta, "dtype": str(one.dtype), "shape": one.shape, "files": 1}
+    else:
+        one = _one(archive, series, on_fault)
+        facts = {**one.meta, "shape": one.shape, "files": len(one.paths)}
     facts["spacing"] = [float(v) for v in np.linalg.norm(one.affine[:3, :3], axis=0)]
     facts["affine"] = one.affine
     if as_json:
@@ -117,13 +131,18 @@ def convert(
     """Write every series of an archive as a volume, named by its key.
 
     A series that cannot be read costs a line, not the run; what is written is whole. Volumes that are there already are
-    kept. Image sequences without a place in space are left out.
+    kept. Image sequences without a place in space are left out. A NIfTI, NRRD, MetaImage, Zarr or TIFF file is one
+    volume, named by a hash of its voxels and place.
 
     Example: `fastmed convert /data/archive volumes --to nifti`
     """
     suffixes = {"nifti": ".nii.gz", "nrrd": ".nrrd", "zarr": ".zarr"}
     if to not in suffixes:
         fail(f"--to must be one of {', '.join(suffixes)}; found {to!r}", BAD_INPUT)
+    other = _other(archive)
+    if other is not None:
+        _convert_other(archive, other, output_folder(out), suffixes[to], as_json)
+        return
     found = _scan(archive, on_fault)
     target = output_folder(out, Path(archive) if os.path.isdir(archive) else None)
     written, failed = [], [{"file": f.path, "reason": f.reason} for f in found.failures]
@@ -144,6 +163,26 @@ def convert(
     console().print(f"{len(written)} volumes; {len(failed)} files or series not")
     for reason, count in Counter(f["reason"] for f in failed).most_common(8):
         console().print(f"{count:>6} x {reason}", markup=False)
+
+
+def _convert_other(archive: str, volume: Volume, out: Path, suffix: str, as_json: bool) -> None:
+    import hashlib
+
+    import numpy as np
+
+    from ..archive import write
+
+    if volume.axes[-3:] != "zyx":
+        fail(f"an image sequence ({volume.axes}) is no volume", BAD_INPUT)
+    about = hashlib.sha256(repr((volume.shape, str(volume.dtype), volume.affine.tolist())).encode())
+    about.update(np.ascontiguousarray(volume.array).view(np.uint8).data)
+    path = out / f"{about.hexdigest()[:16]}{suffix}"
+    if not path.exists():
+        write(volume, path)
+    if as_json:
+        print_json({"written": [str(path)], "failures": []})
+    else:
+        typer.echo(str(path))
 
 
 def _convert_one(series: Series, path: Path) -> str:
@@ -172,7 +211,9 @@ def view(
     level: Annotated[float | None, typer.Option(help="Value at its middle.")] = None,
     on_fault: OnFault = "raise",
 ) -> None:
-    """Draw the three planes through the middle of a volume, in millimetres.
+    """Draw the three planes through the middle of a volume, in millimetres; of sequences the middle picture.
+
+    Takes DICOM, NIfTI, NRRD, MetaImage, Zarr, TIFF, PNG, JPEG and video files.
 
     Example: `fastmed view /data/archive --series 0123456789abcdef -o picture.png --window 400 --level 40`
     """
@@ -181,9 +222,68 @@ def view(
 
     if (window is None) != (level is None) or (window is not None and window <= 0):
         fail("--window and --level go together, and the window is above 0", BAD_INPUT)
-    volume = read_series(_one(archive, series, on_fault))
+    volume = _other(archive) or read_series(_one(archive, series, on_fault))
     out.write_bytes(png(three_planes(volume, window, level)))
     typer.echo(str(out))
+
+
+def deidentify(
+    archive: Where,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the copies; made if it is not there.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="File of the secret that pseudonyms follow from; made if it is not there. Else OUT.key"),
+    ] = None,
+    failures: Annotated[
+        Path | None, typer.Option(help="CSV for the files without a copy. It names files as they are called.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy DICOM images with pseudonyms and shifted dates in place of identifiers. No conformance is claimed.
+
+    Pseudonyms and dates fit together over files and runs with the same key; who has the key can test whether a patient
+    is among them. Private elements, descriptions, comments, overlays and free text are removed; numbers that describe
+    the acquisition, and sex, size, weight and age, stay. **Text burned into the pixels, recognizable faces and comments
+    inside compressed pixels are not handled: look at the result.** A run that was stopped goes on where it was; nothing
+    in OUT names a file or patient.
+
+    Example: `fastmed deidentify /data/archive /data/shareable --key secret.key --failures not-copied.csv`
+    """
+    from ..archive import deidentify as run
+    from ..archive._deidentify import key_from
+
+    target = out.absolute()
+    try:
+        secret = key_from(key if key is not None else target.with_name(f"{target.name}.key"))
+        with steps("copying", "files") as bar:
+            done = run(archive, out, key=secret, progress=bar)
+    except (ValueError, ImportError) as error:
+        fail(str(error), BAD_INPUT)
+    if failures is not None:
+        _write_failures(failures, done.failures)
+    reasons = Counter(f.reason for f in done.failures)
+    if as_json:
+        print_json({"written": done.n_written, "kept": done.n_kept, "failures": len(done.failures), "reasons": reasons})
+        return
+    say = console()
+    say.print(f"{done.n_written} copies; {done.n_kept} from an earlier run; {len(done.failures)} files not")
+    for reason, count in reasons.most_common(8):
+        say.print(f"{count:>6} x {reason}", markup=False)
+    typer.echo(str(out))
+
+
+def _write_failures(path: Path, failures: list[Failure]) -> None:
+    import csv
+    import io
+
+    from .._engine.files import atomically
+
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(("file", "reason"))
+    rows.writerows((f.path, f.reason) for f in failures)
+    with atomically(path) as file:
+        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def three_planes(volume: Volume, window: float | None = None, level: float | None = None) -> np.ndarray:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REASONS = 8
 
 
-def extract(archive: Path, out: Path, workers: int = 1, tiles: int | None = None) -> dict[str, Any]:
+def extract(archive: Path | str, out: Path, workers: int = 1, tiles: int | None = None) -> dict[str, Any]:
     """Run `fastmed.jobs.extract`; its summary, and how often each reason of failure came up."""
     from ..jobs import extract as run
 

@@ -18,6 +18,8 @@ import pyarrow as pa
 
 from .. import archive
 from ..archive import Series
+from ..archive._remote import is_url
+from ..archive._scan import relative_place
 from ..errors import NoDicomError, SeriesError
 from ._store import Units, write_parquet
 from ._unit import ABOUT, TILE, Settings, unit_key, unit_rows
@@ -81,7 +83,7 @@ def extract(
     Parameters
     ----------
     archive_root : path
-        A folder, searched with all its sub-folders.
+        A folder, searched with all its sub-folders; or a URL, as `fastmed.scan` takes it.
     out : path
         Folder for the results, made when it is missing. ``features.parquet`` gets one row per series, or per
         tile: hashes of series, patient and study, modality, geometry, and
@@ -128,12 +130,13 @@ def extract(
     is raised.
     """
     start = time.perf_counter()
-    root, target = Path(archive_root), Path(out)
+    root: Any = archive_root if is_url(os.fspath(archive_root)) else Path(archive_root)
+    target = Path(out)
     settings = Settings(tiles, max_tiles)
     _check(root, target, workers, settings)
     report: Progress = progress or (lambda done, total, name: None)
     index = archive.scan(root, progress=lambda done, total: report(done, total, "scan"))
-    others = [f for f in index.failures if not _inside(root / f.path, target)]
+    others = [f for f in index.failures if not (isinstance(root, Path) and _inside(root / f.path, target))]
     failures = [{"file": f.path, "reason": f.reason} for f in others]
     if not index.series:
         raise _no_series(failures)
@@ -145,7 +148,7 @@ def extract(
         done[series.key] = outcome
         report(len(done), len(index.series), series.key)
     rows, failed = _rows(index.series, done, units)
-    failures += [{"file": os.path.relpath(path, root), "reason": reason} for path, reason in failed]
+    failures += [{"file": relative_place(path, index.root), "reason": reason} for path, reason in failed]
     features_path, failures_path = target / "features.parquet", target / "failures.parquet"
     write_parquet(failures_path, sorted(failures, key=lambda f: (f["file"], f["reason"])), _FAILURES)
     write_parquet(features_path, rows, _schema(settings))
@@ -160,7 +163,7 @@ def extract(
 # --- before any work ----------------------------------------------------------------------------------------
 
 
-def _check(root: Path, out: Path, workers: int, settings: Settings) -> None:
+def _check(root: Any, out: Path, workers: int, settings: Settings) -> None:
     for name, value, least in (
         ("workers", workers, 1),
         ("tiles", settings.tiles, SMALLEST_TILE),
@@ -170,12 +173,8 @@ def _check(root: Path, out: Path, workers: int, settings: Settings) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} is {value!r}; wanted is a whole number of at least {least}")
-    if not root.exists():
-        raise FileNotFoundError(f"archive_root {str(root)!r} does not exist; a folder is wanted")
-    if not root.is_dir():
-        raise NotADirectoryError(f"archive_root {str(root)!r} is not a folder")
-    if out.exists() and out.samefile(root):
-        raise ValueError(f"out {str(out)!r} is the archive itself; another folder is wanted")
+    if isinstance(root, Path):
+        _check_root(root, out)
     standing = out.absolute()
     while not os.path.lexists(standing):
         standing = standing.parent
@@ -183,6 +182,15 @@ def _check(root: Path, out: Path, workers: int, settings: Settings) -> None:
         raise NotADirectoryError(f"out {str(out)!r} cannot be a folder: {str(standing)!r} is none")
     if not os.access(standing, os.W_OK | os.X_OK):
         raise PermissionError(f"out {str(out)!r} cannot be written: no permission in {str(standing)!r}")
+
+
+def _check_root(root: Path, out: Path) -> None:
+    if not root.exists():
+        raise FileNotFoundError(f"archive_root {str(root)!r} does not exist; a folder is wanted")
+    if not root.is_dir():
+        raise NotADirectoryError(f"archive_root {str(root)!r} is not a folder")
+    if out.exists() and out.samefile(root):
+        raise ValueError(f"out {str(out)!r} is the archive itself; another folder is wanted")
 
 
 def _inside(path: Path, folder: Path) -> bool:
