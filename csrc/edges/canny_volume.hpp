@@ -98,29 +98,31 @@ private:
     }
 };
 
-// Sobel's three components of a row from the nine rows around, each times `factor`, and their length. A smoothing
-// [1 2 1] counts 4 in it once, as in two dimensions.
-struct GradientRow {
-    double *g[3], *magnitude;
-};
-inline void volume_gradient_row(const double* const (&s)[3][3], int64_t n, const double* factor, double* scratch, int64_t width, const GradientRow& out) {
-    double *__restrict a = scratch + 8, *__restrict b = a + width, *__restrict c = b + width;
-    const double *__restrict s00 = s[0][0], *__restrict s01 = s[0][1], *__restrict s02 = s[0][2];
-    const double *__restrict s10 = s[1][0], *__restrict s11 = s[1][1], *__restrict s12 = s[1][2];
-    const double *__restrict s20 = s[2][0], *__restrict s21 = s[2][1], *__restrict s22 = s[2][2];
+// Of the nine rows around a row, at x in [-1, n]: `a` the difference along the first axis, smoothed along the second, `b`
+// the other way round, `c` smoothed along both. Parameters, because of pointers kept elsewhere the compiler does not
+// believe __restrict: the rows then ran at a sixth of the speed.
+inline void volume_sums(const double* const (&s)[3][3], int64_t n, double* __restrict a, double* __restrict b, double* __restrict c) {
+    const double *s00 = s[0][0], *s01 = s[0][1], *s02 = s[0][2], *s10 = s[1][0], *s11 = s[1][1], *s12 = s[1][2];
+    const double *s20 = s[2][0], *s21 = s[2][1], *s22 = s[2][2];
     for (int64_t x = -1; x <= n; ++x) {
         const double before = (s00[x] + s02[x]) + 2 * s01[x], at = (s10[x] + s12[x]) + 2 * s11[x], after = (s20[x] + s22[x]) + 2 * s21[x];
         a[x] = after - before;
         b[x] = ((s02[x] - s00[x]) + (s22[x] - s20[x])) + 2 * (s12[x] - s10[x]);
         c[x] = (before + after) + 2 * at;
     }
-    double *__restrict gz = out.g[0], *__restrict gy = out.g[1], *__restrict gx = out.g[2], *__restrict m = out.magnitude;
-    const double fz = factor[0], fy = factor[1], fx = factor[2];
+}
+
+// Sobel's three components of a row from those sums, per mm by `factor`, and their length; the components go out in
+// voxels, once more times `per_mm`. A smoothing [1 2 1] counts 4 in it once, as in two dimensions.
+template <class G>
+inline void volume_gradient(const double* a, const double* b, const double* c, int64_t n, const double* factor, const double* per_mm,
+                            G* __restrict gz, G* __restrict gy, G* __restrict gx, double* __restrict m) {
+    const double fz = factor[0], fy = factor[1], fx = factor[2], vz = per_mm[0], vy = per_mm[1], vx = per_mm[2];
     for (int64_t x = 0; x < n; ++x) {
         const double z = ((a[x - 1] + a[x + 1]) + 2 * a[x]) * fz;
         const double y = ((b[x - 1] + b[x + 1]) + 2 * b[x]) * fy;
         const double w = (c[x + 1] - c[x - 1]) * fx;
-        gz[x] = z, gy[x] = y, gx[x] = w;
+        gz[x] = G(z * vz), gy[x] = G(y * vy), gx[x] = G(w * vx);
         m[x] = std::sqrt(z * z + y * y + w * w);
     }
 }
@@ -194,7 +196,7 @@ private:
         Scratch(const CannyVolume& c, int64_t most)
             : image(c.smoothing_, c.shape_, most, {c}), mask(c.smoothing_, c.shape_, c.masked() ? most : 0, {c}), slice(most * c.width_),
               smooth(RING * slice), share(c.masked() ? slice : 0), magnitude(3 * slice), rows(6 * c.width_), table(c.width_),
-              magnitude_f(c.stage_ >= MARKS ? 3 * slice : 0), gradient_f(c.stage_ >= MARKS ? 6 * slice : 0), marks(c.width_) {}
+              magnitude_f(c.stage_ >= MARKS ? 3 * slice : 0), gradient_f(6 * slice), marks(c.width_) {}
     };
 
     // Rows of `own`, slices [z0, z1).
@@ -244,11 +246,14 @@ private:
                 for (int64_t x = 0; x < r; ++x) s.table[x] = weight(x);
                 if (last > r) std::fill(s.table.data() + r, s.table.data() + last, weight(r));
                 for (int64_t x = last; x < n; ++x) s.table[x] = weight(x);
-                for (int64_t x = 0; x < n; ++x) at[x] /= s.table[x];
+                divide(at, s.table.data(), n);
             }
             at[-1] = at[0];  // Sobel reflects
             at[n] = at[n - 1];
         }
+    }
+    static void divide(double* __restrict row, const double* by, int64_t n) {
+        for (int64_t x = 0; x < n; ++x) row[x] /= by[x];
     }
     // The place in a table in which what lies further than a radius from the ends stands once.
     int64_t place(int64_t i, int axis) const {
@@ -256,32 +261,27 @@ private:
         return n == table || i < r ? i : i >= n - r ? table - (n - i) : r;
     }
 
-    // The gradient from x on, into the rows behind the scratch of `volume_gradient_row`, and its length.
-    std::array<double*, 3> gradient_rows(Scratch& s) const {
-        return {s.rows.data() + 3 * width_ + MARGIN, s.rows.data() + 4 * width_ + MARGIN, s.rows.data() + 5 * width_ + MARGIN};
-    }
-    void gradient(Scratch& s, Bar wide, int64_t z, int64_t y, int64_t x, int64_t n, double* magnitude) const {
+    // Of n voxels of a row, from x on: the gradient in voxels, and its length per mm.
+    template <class G> void gradient(Scratch& s, Bar wide, int64_t z, int64_t y, int64_t x, int64_t n, G* const (&g)[3], double* magnitude) const {
         const double* around[3][3];
         for (int i = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j)
                 around[i][j] = slice(s, std::clamp<int64_t>(z + i - 1, 0, shape_[0] - 1)) + MARGIN + x +
                                (std::clamp<int64_t>(y + j - 1, 0, shape_[1] - 1) - wide.first) * width_;
-        const auto g = gradient_rows(s);
-        volume_gradient_row(around, n, factor_, s.rows.data(), width_, {{g[0], g[1], g[2]}, magnitude});
+        double *a = s.rows.data() + MARGIN, *b = a + width_, *c = b + width_;
+        volume_sums(around, n, a, b, c);
+        volume_gradient(a, b, c, n, factor_, per_mm_, g[0], g[1], g[2], magnitude);
     }
     void differentiate(Scratch& s, Bar wide, Bar own, int64_t z) const {
         for (int64_t y = std::max<int64_t>(0, own.first - 1); y < std::min(shape_[1], own.end + 1); ++y) {
             const int64_t line = y - wide.first;
             double* magnitude = s.magnitude.data() + at(s, z, line);
-            gradient(s, wide, z, y, 0, shape_[2], magnitude);
-            if (stage_ < MARKS) continue;
-            const auto g = gradient_rows(s);
-            for (int axis = 0; axis < 3; ++axis) rounded(g[axis], per_mm_[axis], component(s, z, axis, line));
-            rounded(magnitude, 1, s.magnitude_f.data() + at(s, z, line));
+            gradient(s, wide, z, y, 0, shape_[2], {component(s, z, 0, line), component(s, z, 1, line), component(s, z, 2, line)}, magnitude);
+            if (stage_ >= MARKS) rounded(magnitude, shape_[2], s.magnitude_f.data() + at(s, z, line));
         }
     }
-    void rounded(const double* __restrict from, double factor, float* __restrict to) const {
-        for (int64_t x = 0; x < shape_[2]; ++x) to[x] = static_cast<float>(from[x] * factor);
+    static void rounded(const double* from, int64_t n, float* __restrict to) {
+        for (int64_t x = 0; x < n; ++x) to[x] = static_cast<float>(from[x]);
     }
 
     void mark(Scratch& s, Bar wide, Bar own, int64_t z) const {
@@ -304,11 +304,14 @@ private:
             std::fill_n(marks, nx, uint8_t(NOTHING));
             return;
         }
-        int32_t any = 0;
-        for (int64_t x = 0; x < nx; ++x) any |= s.marks[x], marks[x] = uint8_t(s.marks[x]);
-        if (any & UNDECIDED) decide(s, wide, z, y, marks);
+        if (narrowed(s.marks.data(), nx, marks) & UNDECIDED) decide(s, wide, z, y, marks);
         for (int64_t x = 1; masked() && x + 1 < nx; ++x)
             if (marks[x] && !all_inside(z, y, x)) marks[x] = NOTHING;
+    }
+    static int32_t narrowed(const int32_t* from, int64_t n, uint8_t* __restrict to) {
+        int32_t any = 0;
+        for (int64_t x = 0; x < n; ++x) any |= from[x], to[x] = uint8_t(from[x]);
+        return any;
     }
     // The undecided marks of a row, in double.
     void decide(Scratch& s, Bar wide, int64_t z, int64_t y, uint8_t* marks) const {
@@ -318,13 +321,13 @@ private:
         const int64_t line = y - wide.first, here = z % 3 * s.slice;  // slices lie anywhere in the ring
         const int64_t up = (z + 1) % 3 * s.slice - here, down = (z + 2) % 3 * s.slice - here;
         const double* m = s.magnitude.data() + at(s, z, line);
-        gradient(s, wide, z, y, first, last - first + 1, s.table.data());
-        const auto g = gradient_rows(s);
+        double* const g[3] = {s.rows.data() + 3 * width_, s.rows.data() + 4 * width_, s.rows.data() + 5 * width_};
+        gradient(s, wide, z, y, first, last - first + 1, g, s.table.data());
         for (int64_t x = first; x <= last; ++x) {
             if (marks[x] != UNDECIDED) continue;
             const int64_t i = x - first;
             const bool counts = (m[x] >= low_) & (m[x] <= std::numeric_limits<double>::max());
-            const bool highest = counts && is_highest(m + x, up, down, width_, g[0][i] * per_mm_[0], g[1][i] * per_mm_[1], g[2][i] * per_mm_[2]);
+            const bool highest = counts && is_highest(m + x, up, down, width_, g[0][i], g[1][i], g[2][i]);
             marks[x] = uint8_t(highest) << uint8_t(m[x] >= high_);  // WEAK or STRONG
         }
     }

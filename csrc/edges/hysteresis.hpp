@@ -1,8 +1,8 @@
 // Hysteresis: weak marks that hang on strong ones, over any number of marks between, become strong.
 //
-// Row after row, weak marks beside a strong one are found at vector speed; only from those, which are few, a stack walks
-// on: strong marks need no visit of their own. Slabs along the first axis side by side, then the seams between them. The
-// order does not change the set.
+// Row after row, weak marks beside a strong one become strong at vector speed, going forth and back; what is left then,
+// little, is walked with a stack. Slabs along the first axis side by side, then the seams between them. The order does
+// not change the set.
 #pragma once
 
 #include <algorithm>
@@ -42,7 +42,12 @@ public:
         const int64_t slabs = (n + thick - 1) / thick;
         auto scratch = [&] { return Scratch(*this); };
         auto begin = [&](int64_t slab) { return std::min(slab * thick, n) * plane_; };
-        parallel_for(slabs, threads, scratch, [&](Scratch& s, int64_t i) { follow(s, begin(i), begin(i + 1), begin(i), begin(i + 1)); });
+        parallel_for(slabs, threads, scratch, [&](Scratch& s, int64_t i) {
+            const int64_t first = begin(i), last = begin(i + 1);
+            for (int64_t row = first; row < last; row += width_) strengthen(s, row, first, last);
+            for (int64_t row = last - width_; row >= first; row -= width_) strengthen(s, row, first, last);
+            follow(s, first, last, first, last);
+        });
         parallel_for(slabs - 1, 1, scratch, [&](Scratch& s, int64_t i) { follow(s, begin(i + 1) - plane_, begin(i + 1) + plane_, 0, size_); });
         parallel_for(slabs, threads, [&](int64_t i) {
             for (int64_t p = begin(i), end = begin(i + 1); p < end; ++p) marks_[p] = marks_[p] == STRONG;
@@ -79,7 +84,7 @@ private:
     // From the weak marks in [first, last) that touch a strong one, inside [begin, end): all of them whole rows.
     void follow(Scratch& s, int64_t first, int64_t last, int64_t begin, int64_t end) const {
         for (int64_t row = first; row < last; row += width_) {
-            if (!std::memchr(marks_ + row, WEAK, width_) || !seed(s, row, begin, end)) continue;
+            if (!seed(s, row, begin, end)) continue;
             for (int64_t x = 0; x < width_; ++x) {
                 if (!s.seeds[x] || marks_[row + x] != WEAK) continue;
                 marks_[row + x] = STRONG;
@@ -88,16 +93,27 @@ private:
             }
         }
     }
+    void strengthen(Scratch& s, int64_t row, int64_t begin, int64_t end) const {
+        if (!seed(s, row, begin, end)) return;
+        uint8_t* at = marks_ + row;
+        const uint8_t* seeds = s.seeds.data();
+        for (int64_t x = 0; x < width_; ++x) at[x] = uint8_t(at[x] + seeds[x]);
+    }
     // Notes the weak marks of a row beside strong ones; whether there are any.
     bool seed(Scratch& s, int64_t row, int64_t begin, int64_t end) const {
+        if (!std::memchr(marks_ + row, WEAK, width_)) return false;
         uint8_t *straight = s.straight.data() + 1, *wide = s.wide.data() + 1;
         highest(straight_, row, begin, end, straight);
         highest(wide_, row, begin, end, wide);
-        const uint8_t* at = marks_ + row;
+        return seed_row(marks_ + row, straight, wide, width_, s.seeds.data());
+    }
+    static bool seed_row(const uint8_t* at, const uint8_t* straight, const uint8_t* wide, int64_t n, uint8_t* __restrict seeds) {
         uint8_t any = 0;
-        for (int64_t x = 0; x < width_; ++x) {
+        for (int64_t x = 0; x < n; ++x) {
             const uint8_t most = std::max(std::max(wide[x - 1], wide[x + 1]), std::max(wide[x], straight[x]));
-            any |= s.seeds[x] = (at[x] == WEAK) & (most == STRONG);
+            const uint8_t seed = (at[x] == WEAK) & (most == STRONG);
+            any |= seed;
+            seeds[x] = seed;
         }
         return any;
     }
