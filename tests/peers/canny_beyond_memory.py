@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def limited(options: argparse.Namespace) -> None:
 
     import fastmed
 
+    threading.stack_size(2**19)  # stacks count too, and Zarr starts dozens of threads
     # Everything is loaded, and the threads are there, before the limit: what counts is what the volume takes.
     fastmed.canny(da.zeros((8, 8, 8), chunks=4), use_quantiles=True).compute()
     start = _data_bytes()
@@ -87,7 +89,8 @@ def compare(folder: Path, part: int) -> dict[str, int]:
     image = da.from_zarr(str(folder / "volume.zarr"))
     inner = np.asarray(image[: part + GAP])
     smoothed = _canny._chunked_smooth(image, None, QUANTILES["sigma"], "constant", 0.0, None)
-    low, high = _canny._chunked_limits(smoothed, QUANTILES["low_threshold"], QUANTILES["high_threshold"], None).compute()
+    asked = (QUANTILES["low_threshold"], QUANTILES["high_threshold"])
+    low, high = _canny._chunked_limits(smoothed, *asked, None).compute()
     found: dict[str, Any] = {}
     for name, low_high in (("given", (GIVEN["low_threshold"], GIVEN["high_threshold"])), ("quantiles", (low, high))):
         wanted = fastmed.canny(inner, GIVEN["sigma"], *low_high)[:part]

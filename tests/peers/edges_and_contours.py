@@ -89,7 +89,8 @@ def frames(rng: Random, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return rim ^ (rng.random(y.shape) < rng.choice([0.0, 0.1, 0.5, 1.0]))
 
 
-KINDS: list[Callable[[Random, np.ndarray, np.ndarray], np.ndarray]] = [noise, blocks, blobs, rings, lines, grids, frames]
+Kind = Callable[[Random, np.ndarray, np.ndarray], np.ndarray]
+KINDS: list[Kind] = [noise, blocks, blobs, rings, lines, grids, frames]
 
 
 def mask_of(rng: Random, number: int) -> np.ndarray:

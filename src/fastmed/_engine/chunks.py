@@ -58,11 +58,11 @@ def call_operation(block: np.ndarray, *, module: str, name: str, rest: dict[str,
     return getattr(importlib.import_module(module), name)(block, **rest)
 
 
-def chunked_mask(image: Any, mask: Any, of: str = "input") -> Any:
+def chunked_mask(image: Any, mask: Any) -> Any:
     """`mask` as a Dask array with the chunks of `image`."""
     import dask.array as da
 
-    mask = as_mask(mask, image.shape, of)
+    mask = as_mask(mask, image.shape)
     return mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
 
 

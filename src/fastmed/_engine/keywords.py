@@ -42,19 +42,26 @@ def as_spacing(spacing: Any, ndim: int) -> list[float]:
     return numbers
 
 
-def as_mask(mask: Any, shape: tuple[int, ...], of: str = "input") -> Any:
-    """`mask` as an array of bool of this shape, that of the argument `of`; a Dask array stays one, and its values are
-    looked at later.
-    """
+def as_mask(mask: Any, shape: tuple[int, ...]) -> Any:
+    """`mask` as an array of bool of this shape; a Dask array stays one, and its values are looked at later."""
     if not is_dask(mask):
         mask = np.asarray(mask)
     if tuple(mask.shape) != tuple(shape):
-        raise ValueError(f"mask must have the shape of {of}: found {tuple(mask.shape)}, wanted {tuple(shape)}")
+        raise ValueError(f"mask must have the shape of input: found {tuple(mask.shape)}, wanted {tuple(shape)}")
     if mask.dtype.kind not in "biu":
         raise TypeError(f"mask must be of bool, or integers 0 and 1, found dtype {mask.dtype}")
     if mask.dtype == bool:
         return mask
     return mask.map_blocks(_as_bool, dtype=bool) if is_dask(mask) else _as_bool(mask)
+
+
+def as_truth(mask: Any, shape: tuple[int, ...], error: type[Exception] = ValueError) -> Any:
+    """The mask of a function that is scikit-image's: of any numbers, of which all but 0 count."""
+    if not is_dask(mask):
+        mask = np.asarray(mask)
+    if tuple(mask.shape) != tuple(shape):
+        raise error(f"mask must have the shape of image: found {tuple(mask.shape)}, wanted {tuple(shape)}")
+    return mask.astype(bool, copy=False)
 
 
 def _as_bool(mask: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ import scipy.ndimage
 
 from .._engine import chunks, threads
 from .._engine.arrays import as_array, as_number, native
-from .._engine.keywords import as_mask, as_spacing
-from .._engine.operation import kernel, operation
+from .._engine.keywords import as_spacing, as_truth
+from .._engine.operation import is_dask, kernel, operation
 from ..filters._gaussian import _parameters, _weights
 from ._hysteresis import linked
-from ._quantiles import chunked_quantiles
+from ._quantiles import chunked_quantiles, made_after
 
 # What the kernel gives; the numbers are those of csrc/edges/canny.cpp.
 _SMOOTHED, _MAGNITUDE, _MARKS, _EDGES = range(4)
@@ -56,17 +56,8 @@ def _check_image(dtype: np.dtype, shape: tuple[int, ...]) -> None:
         raise ValueError(f"image must have 2 or 3 axes, found {len(shape)} axes of shape {shape}")
 
 
-def _check_mask(mask: Any, shape: tuple[int, ...]) -> None:
-    """scikit-image refuses other shapes with this error."""
-    if np.shape(mask) != shape:
-        raise IndexError(f"mask must have the shape of image: found {np.shape(mask)}, wanted {shape}")
-
-
 def _mask_of(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if mask is None:
-        return _NONE
-    _check_mask(mask, shape)
-    return as_mask(mask, shape, "image")
+    return _NONE if mask is None else as_truth(mask, shape, IndexError)  # the error that scikit-image has
 
 
 def _threshold(value: Any, default: float, name: str, use_quantiles: bool, top: Any) -> Any:
@@ -175,7 +166,9 @@ def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
     limits = None
     if quantiles:
         limits = _chunked_limits(smoothed, low, high, spacing)
-        smoothed, inside = _made_again(smoothed, inside, limits)
+        # All chunks would wait in memory for the limits otherwise.
+        smoothed, *rest = made_after([smoothed] if inside is None else [smoothed, inside], limits)
+        inside = rest[0] if rest else None
     marks = _chunked_marks(smoothed, low, high, limits, spacing)
     if inside is not None:
         import dask.array as da
@@ -190,8 +183,10 @@ def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
 def _chunked_mask(mask: Any, image: Any) -> Any:
     if mask is None:
         return None
-    _check_mask(mask, image.shape)
-    return chunks.chunked_mask(image, mask, "image")
+    import dask.array as da
+
+    mask = as_truth(mask, image.shape, IndexError)
+    return mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
 
 
 def _chunked_smooth(image: Any, inside: Any, sigma: Any, mode: Any, cval: float, spacing: Any) -> Any:
@@ -226,16 +221,6 @@ def _chunked_limits(smoothed: Any, low: float, high: float, spacing: Any) -> Any
     as_volume = smoothed.ndim == 3 or spacing is not None
     found = chunked_quantiles(magnitudes, (low, high))
     return dask.delayed(_comparable_limits)(found, smoothed.dtype, as_volume)
-
-
-def _made_again(smoothed: Any, inside: Any, limits: Any) -> tuple[Any, Any]:
-    """The same arrays, computed after the limits: else all of their chunks would wait in memory for those."""
-    from dask.graph_manipulation import bind
-
-    if inside is None:
-        return bind(smoothed, limits, seed=smoothed.name), None
-    smoothed, inside = bind([smoothed, inside], limits, seed=smoothed.name)
-    return smoothed, inside
 
 
 def _chunked_marks(smoothed: Any, low: Any, high: Any, limits: Any, spacing: Any) -> Any:
@@ -290,7 +275,7 @@ def _threshold_block(thin: np.ndarray, limits: tuple[float, float]) -> np.ndarra
 
 
 def _comparable_limits(found: np.ndarray, dtype: np.dtype, as_volume: bool) -> tuple[float, float]:
-    return _comparable(*found, dtype, as_volume)
+    return _comparable(found[0], found[1], dtype, as_volume)
 
 
 def _erode_block(mask: np.ndarray) -> np.ndarray:
@@ -372,7 +357,8 @@ def canny(
     -----
     Beside the result, memory holds some rows per thread, of volumes those of as many slices as the Gaussian
     spans; `use_quantiles` adds the magnitudes. On Dask arrays two bits per element wait until edges are joined over the
-    chunks' borders; every chunk is computed once, with `use_quantiles` three times, so that no magnitudes wait.
+    chunks' borders; every chunk is computed once, with `use_quantiles` three times, so that no
+    magnitudes wait (they do where the array was rechunked, which Dask cannot repeat).
 
     Examples
     --------

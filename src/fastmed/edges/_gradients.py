@@ -10,7 +10,7 @@ import scipy.ndimage
 
 from .._engine import chunks, threads
 from .._engine.arrays import as_array, as_axis, as_modes, as_number, native
-from .._engine.keywords import as_mask
+from .._engine.keywords import as_truth
 from .._engine.operation import kernel, operation
 from ..filters import convolve
 from ..filters._gaussian import _radius, _weights
@@ -29,7 +29,7 @@ OPERATORS = {
 
 
 def _mask_of(image: np.ndarray, mask: Any) -> np.ndarray | None:
-    return None if mask is None else as_mask(mask, image.shape, "image")
+    return None if mask is None else as_truth(mask, image.shape)
 
 
 def _inside(mask: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
     image, rest = arguments["image"], dict(arguments)
     mask = rest.pop("mask")
     rest.pop("image")
-    mask = None if mask is None else chunks.chunked_mask(image, mask, "image")
+    mask = None if mask is None else as_truth(mask, image.shape)
     dtype = op.function(np.zeros((3,) * image.ndim, image.dtype), **rest).dtype
     wrap = chunks.wrapped_axes(image.ndim, {"mode": rest.get("mode", "reflect")})
     result = chunks.map_with_halo(
@@ -111,6 +111,7 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
         return result
     import dask.array as da
 
+    mask = da.asarray(mask).rechunk(image.chunks)
     inside = chunks.map_with_halo(_inside, mask, _halo(image.ndim), dtype=bool, name="inside", arguments={})
     return da.map_blocks(np.multiply, result, inside, dtype=dtype)
 

@@ -67,15 +67,29 @@ class Wanted:
         return np.array([np.quantile(p, np.array([s]))[0] for p, s in zip(pairs, self.shares, strict=True)])
 
 
-def chunked_quantiles(blocks: Any, quantiles: tuple[float, float]) -> Any:
-    """Delayed quantiles of a Dask array of floats that are not negative. Its chunks are made twice, not held."""
-    import dask
+def made_after(arrays: list[Any], parent: Any) -> list[Any]:
+    """The same Dask arrays, computed once more when `parent` is there, so that their chunks do not wait for it.
+
+    Dask cannot rename layers with keys of several names, those of `rechunk`: such arrays stay, and wait.
+    """
     from dask.graph_manipulation import bind
+
+    for array in arrays:
+        for layer, tasks in array.__dask_graph__().layers.items():
+            if any((key[0] if isinstance(key, tuple) else key) != layer for key in tasks):
+                return arrays
+    return list(bind(arrays, parent, seed=arrays[0].name))
+
+
+def chunked_quantiles(blocks: Any, quantiles: tuple[float, float]) -> Any:
+    """Delayed quantiles of a Dask array of floats that are not negative. Its chunks are made twice, not held
+    (see :func:`made_after`)."""
+    import dask
 
     def each(function: Any, array: Any) -> list[Any]:
         return [dask.delayed(function)(b) for b in array.to_delayed().ravel()]
 
     wanted = dask.delayed(Wanted)(each(count, blocks), quantiles)
-    again = bind(blocks, wanted, seed=blocks.name)
+    (again,) = made_after([blocks], wanted)
     taken = [dask.delayed(Wanted.take)(wanted, b) for b in again.to_delayed().ravel()]
     return dask.delayed(Wanted.quantiles)(wanted, taken)
