@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         command = [sys.executable, __file__, "--folder", str(folder), "--limit-mb", str(options.limit_mb)]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
-            print(run.stderr[-3000:])
+            print(f"the child ended with {run.returncode}", run.stderr[-3000:])
             return 1
         report = json.loads(run.stdout)
         compared = compare(folder, part)
