@@ -357,8 +357,8 @@ def canny(
     -----
     Beside the result, memory holds some rows per thread, of volumes those of as many slices as the Gaussian
     spans; `use_quantiles` adds the magnitudes. On Dask arrays two bits per element wait until edges are joined over the
-    chunks' borders; every chunk is computed once, with `use_quantiles` three times, so that no
-    magnitudes wait (they do where the array was rechunked, which Dask cannot repeat).
+    chunks' borders; every chunk is computed once, with `use_quantiles` three times instead of
+    keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat).
 
     Examples
     --------
