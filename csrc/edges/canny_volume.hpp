@@ -1,11 +1,12 @@
 // Canny's detector in three dimensions: Gaussian, Sobel, suppression along the gradient, marks; hysteresis follows.
 //
 // A unit of work is a bar of some rows that walks along the first axis: slices of the bar go through a ring as long as
-// the Gaussian, three smoothed ones and three of magnitudes stay at hand. All arithmetic is in double: rounding is then
+// the Gaussian, four smoothed ones and three of magnitudes stay at hand. All arithmetic is in double: rounding is then
 // far below TIE, which makes the marks the same when axes are swapped or reversed.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,12 +15,9 @@
 #include "../weighted_rows.hpp"
 #include "hysteresis.hpp"
 #include "scaled.hpp"
+#include "volume_maxima.hpp"
 
 namespace fastmed {
-
-// A magnitude counts as highest if those beside it exceed it by no more than this part: steps between two voxels have
-// equal magnitudes on both sides, and rounding must not choose between them.
-constexpr double TIE = 1e-10;
 
 struct VolumeSmoothing {  // one pass per axis; radius 0: none
     int64_t radius[3] = {0, 0, 0};
@@ -100,51 +98,33 @@ private:
     }
 };
 
-// Sobel's three components of a row from the nine rows around, each times `factor`, and their length. A smoothing
-// [1 2 1] counts 4 in it once, as in two dimensions.
-struct GradientRow {
-    double *g[3], *magnitude;
-};
-inline void volume_gradient_row(const double* const (&s)[3][3], int64_t n, const double* factor, double* scratch, int64_t width, const GradientRow& out) {
-    double *__restrict a = scratch + 8, *__restrict b = a + width, *__restrict c = b + width;
-    const double *__restrict s00 = s[0][0], *__restrict s01 = s[0][1], *__restrict s02 = s[0][2];
-    const double *__restrict s10 = s[1][0], *__restrict s11 = s[1][1], *__restrict s12 = s[1][2];
-    const double *__restrict s20 = s[2][0], *__restrict s21 = s[2][1], *__restrict s22 = s[2][2];
+// Of the nine rows around a row, at x in [-1, n]: `a` the difference along the first axis, smoothed along the second, `b`
+// the other way round, `c` smoothed along both. Parameters, because of pointers kept elsewhere the compiler does not
+// believe __restrict: the rows then ran at a sixth of the speed.
+inline void volume_sums(const double* const (&s)[3][3], int64_t n, double* __restrict a, double* __restrict b, double* __restrict c) {
+    const double *s00 = s[0][0], *s01 = s[0][1], *s02 = s[0][2], *s10 = s[1][0], *s11 = s[1][1], *s12 = s[1][2];
+    const double *s20 = s[2][0], *s21 = s[2][1], *s22 = s[2][2];
     for (int64_t x = -1; x <= n; ++x) {
         const double before = (s00[x] + s02[x]) + 2 * s01[x], at = (s10[x] + s12[x]) + 2 * s11[x], after = (s20[x] + s22[x]) + 2 * s21[x];
         a[x] = after - before;
         b[x] = ((s02[x] - s00[x]) + (s22[x] - s20[x])) + 2 * (s12[x] - s10[x]);
         c[x] = (before + after) + 2 * at;
     }
-    double *__restrict gz = out.g[0], *__restrict gy = out.g[1], *__restrict gx = out.g[2], *__restrict m = out.magnitude;
-    const double fz = factor[0], fy = factor[1], fx = factor[2];
+}
+
+// Sobel's three components of a row from those sums, per mm by `factor`, and their length; the components go out in
+// voxels, once more times `per_mm`. A smoothing [1 2 1] counts 4 in it once, as in two dimensions.
+template <class G>
+inline void volume_gradient(const double* a, const double* b, const double* c, int64_t n, const double* factor, const double* per_mm,
+                            G* __restrict gz, G* __restrict gy, G* __restrict gx, double* __restrict m) {
+    const double fz = factor[0], fy = factor[1], fx = factor[2], vz = per_mm[0], vy = per_mm[1], vx = per_mm[2];
     for (int64_t x = 0; x < n; ++x) {
         const double z = ((a[x - 1] + a[x + 1]) + 2 * a[x]) * fz;
         const double y = ((b[x - 1] + b[x + 1]) + 2 * b[x]) * fy;
         const double w = (c[x + 1] - c[x - 1]) * fx;
-        gz[x] = z, gy[x] = y, gx[x] = w;
+        gz[x] = G(z * vz), gy[x] = G(y * vy), gx[x] = G(w * vx);
         m[x] = std::sqrt(z * z + y * y + w * w);
     }
-}
-
-// Whether no magnitude beside `at` along (z, y, x), in voxels, exceeds it. The line leaves the cube of the 26 neighbours
-// in a triangle of a face's, an edge's and a corner's neighbour; between those three it is interpolated. Axes are taken
-// by their share in the direction, so that their order does not matter. Choices without branches: with sorted axes and
-// jumps a voxel took 38 ns, so 14 (v4). `up`, `down`: the slices ahead and behind, `row`: one row.
-FASTMED_INLINE bool is_highest(const double* at, int64_t up, int64_t down, int64_t row, double z, double y, double x) {
-    const double az = std::abs(z), ay = std::abs(y), ax = std::abs(x);
-    const double high = std::max(std::max(az, ay), ax), low = std::min(std::min(az, ay), ax);
-    const double mid = std::max(std::min(az, ay), std::min(std::max(az, ay), ax));
-    const bool zy = az >= ay, zx = az >= ax, yx = ay >= ax;
-    const bool most_z = zy & zx, most_y = !zy & yx, least_x = zx & yx, least_y = zy & !yx;
-    const double face = high - mid, edge = mid - low, limit = *at * high * (1 + TIE);
-    auto beside = [&](int64_t oz, int64_t oy, int64_t ox) {
-        const int64_t all = oz + oy + ox;
-        const double f = at[most_z ? oz : most_y ? oy : ox], e = at[all - (least_x ? ox : least_y ? oy : oz)];
-        return face * f + edge * e + low * at[all];
-    };
-    const int64_t oz = z > 0 ? up : down, oy = y > 0 ? row : -row, ox = x > 0 ? 1 : -1;
-    return (beside(oz, oy, ox) <= limit) & (beside(up + down - oz, -oy, -ox) <= limit);
 }
 
 class CannyVolume {
@@ -154,7 +134,8 @@ public:
     CannyVolume(const View& image, const View& mask, const VolumeSmoothing& smoothing, const View& bleed, const Doubles& spacing,
                 Stage stage, double low, double high, const View& output)
         : image_(image), mask_(mask), bleed_(bleed), output_(output), smoothing_(smoothing), stage_(stage), low_(low), high_(high),
-          shape_{image.shape[0], image.shape[1], image.shape[2]}, width_(whole<double>(shape_[2]) + 2 * MARGIN) {
+          shape_{image.shape[0], image.shape[1], image.shape[2]}, width_(whole<double>(shape_[2]) + 2 * MARGIN),
+          bounds_(low, high, *std::max_element(spacing.begin(), spacing.end())) {
         for (int d = 0; d < 3; ++d) per_mm_[d] = 1 / spacing[d], factor_[d] = 0.25 * per_mm_[d];
     }
 
@@ -177,11 +158,13 @@ public:
 
 private:
     static constexpr int64_t MARGIN = 16;
+    static constexpr int64_t RING = 4;  // smoothed slices at hand: those around a gradient, and around the one before it
     const View &image_, &mask_, &bleed_, &output_;
     const VolumeSmoothing& smoothing_;
     const Stage stage_;
     const double low_, high_;
     const int64_t shape_[3], width_;
+    const FloatBounds bounds_;
     double per_mm_[3], factor_[3];
 
     bool masked() const { return mask_.ndim == 3; }
@@ -207,11 +190,13 @@ private:
         BarSmoother<LoadImage> image;
         BarSmoother<LoadMask> mask;
         int64_t slice;  // elements of a slice of the bar
-        std::vector<double> smooth, share, magnitude, gradient, rows, table;
-        std::vector<int32_t> candidates;
+        std::vector<double> smooth, share, magnitude, rows, table;
+        std::vector<float> magnitude_f, gradient_f;
+        std::vector<int32_t> marks;
         Scratch(const CannyVolume& c, int64_t most)
             : image(c.smoothing_, c.shape_, most, {c}), mask(c.smoothing_, c.shape_, c.masked() ? most : 0, {c}), slice(most * c.width_),
-              smooth(3 * slice), share(c.masked() ? slice : 0), magnitude(3 * slice), gradient(6 * slice), rows(3 * c.width_), table(c.width_), candidates(c.shape_[2]) {}
+              smooth(RING * slice), share(c.masked() ? slice : 0), magnitude(3 * slice), rows(6 * c.width_), table(c.width_),
+              magnitude_f(c.stage_ >= MARKS ? 3 * slice : 0), gradient_f(6 * slice), marks(c.width_) {}
     };
 
     // Rows of `own`, slices [z0, z1).
@@ -224,29 +209,33 @@ private:
         for (int64_t z = begin; z < end + 2; ++z) {
             if (z < end) smooth(s, wide, z);
             if (stage_ == SMOOTHED) {
-                if (z >= z0 && z < z1) copy_out(s.smooth, s, wide, own, z);
+                if (z >= z0 && z < z1) copy_out(slice(s, z), own, wide, z);
                 continue;
             }
             const int64_t g = z - 1, m = z - 2;  // the slices whose neighbours are there now
             if (g >= std::max<int64_t>(0, z0 - 1) && g < std::min(nz, z1 + 1)) differentiate(s, wide, own, g);
-            if (stage_ == MAGNITUDE && g >= z0 && g < z1) copy_out(s.magnitude, s, wide, own, g);
+            if (stage_ == MAGNITUDE && g >= z0 && g < z1) copy_out(s.magnitude.data() + g % 3 * s.slice, own, wide, g);
             if (stage_ >= MARKS && m >= z0 && m < z1) mark(s, wide, own, m);
         }
     }
-    double* row(std::vector<double>& of, const Scratch& s, int64_t z, int64_t line) const {
-        return of.data() + z % 3 * s.slice + line * width_ + MARGIN;
+    // Slices and rows of a bar, in their rings.
+    double* slice(Scratch& s, int64_t z) const { return s.smooth.data() + z % RING * s.slice; }
+    int64_t at(const Scratch& s, int64_t z, int64_t line) const { return z % 3 * s.slice + line * width_ + MARGIN; }
+    float* component(Scratch& s, int64_t z, int axis, int64_t line) const {
+        return s.gradient_f.data() + (z % 2 * 3 + axis) * s.slice + line * width_ + MARGIN;
     }
-    void copy_out(std::vector<double>& of, const Scratch& s, Bar wide, Bar own, int64_t z) const {
+    void copy_out(const double* from, Bar own, Bar wide, int64_t z) const {
         double* to = reinterpret_cast<double*>(output_.data) + z * shape_[1] * shape_[2];
-        for (int64_t y = own.first; y < own.end; ++y) std::copy_n(row(of, s, z, y - wide.first), shape_[2], to + y * shape_[2]);
+        for (int64_t y = own.first; y < own.end; ++y)
+            std::copy_n(from + (y - wide.first) * width_ + MARGIN, shape_[2], to + y * shape_[2]);
     }
 
     void smooth(Scratch& s, Bar wide, int64_t z) const {
         const int64_t n = shape_[2];
-        s.image.slice(z, row(s.smooth, s, z, 0), width_);
+        s.image.slice(z, slice(s, z) + MARGIN, width_);
         if (masked()) s.mask.slice(z, s.share.data() + MARGIN, width_);
         for (int64_t y = wide.first; y < wide.end; ++y) {
-            double* at = row(s.smooth, s, z, y - wide.first);
+            double* at = slice(s, z) + MARGIN + (y - wide.first) * width_;
             if (masked()) {
                 const double* share = s.share.data() + MARGIN + (y - wide.first) * width_;
                 for (int64_t x = 0; x < n; ++x) at[x] /= share[x] + std::numeric_limits<double>::epsilon();
@@ -257,11 +246,14 @@ private:
                 for (int64_t x = 0; x < r; ++x) s.table[x] = weight(x);
                 if (last > r) std::fill(s.table.data() + r, s.table.data() + last, weight(r));
                 for (int64_t x = last; x < n; ++x) s.table[x] = weight(x);
-                for (int64_t x = 0; x < n; ++x) at[x] /= s.table[x];
+                divide(at, s.table.data(), n);
             }
             at[-1] = at[0];  // Sobel reflects
             at[n] = at[n - 1];
         }
+    }
+    static void divide(double* __restrict row, const double* by, int64_t n) {
+        for (int64_t x = 0; x < n; ++x) row[x] /= by[x];
     }
     // The place in a table in which what lies further than a radius from the ends stands once.
     int64_t place(int64_t i, int axis) const {
@@ -269,46 +261,74 @@ private:
         return n == table || i < r ? i : i >= n - r ? table - (n - i) : r;
     }
 
-    double* component(Scratch& s, int64_t z, int axis, int64_t line) const {
-        return s.gradient.data() + (z % 2 * 3 + axis) * s.slice + line * width_ + MARGIN;
+    // Of n voxels of a row, from x on: the gradient in voxels, and its length per mm.
+    template <class G> void gradient(Scratch& s, Bar wide, int64_t z, int64_t y, int64_t x, int64_t n, G* const (&g)[3], double* magnitude) const {
+        const double* around[3][3];
+        for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j)
+                around[i][j] = slice(s, std::clamp<int64_t>(z + i - 1, 0, shape_[0] - 1)) + MARGIN + x +
+                               (std::clamp<int64_t>(y + j - 1, 0, shape_[1] - 1) - wide.first) * width_;
+        double *a = s.rows.data() + MARGIN, *b = a + width_, *c = b + width_;
+        volume_sums(around, n, a, b, c);
+        volume_gradient(a, b, c, n, factor_, per_mm_, g[0], g[1], g[2], magnitude);
     }
     void differentiate(Scratch& s, Bar wide, Bar own, int64_t z) const {
-        const int64_t nz = shape_[0], ny = shape_[1];
-        for (int64_t y = std::max<int64_t>(0, own.first - 1); y < std::min(ny, own.end + 1); ++y) {
-            const double* around[3][3];
-            for (int i = 0; i < 3; ++i)
-                for (int j = 0; j < 3; ++j)
-                    around[i][j] = row(s.smooth, s, std::clamp<int64_t>(z + i - 1, 0, nz - 1), std::clamp<int64_t>(y + j - 1, 0, ny - 1) - wide.first);
+        for (int64_t y = std::max<int64_t>(0, own.first - 1); y < std::min(shape_[1], own.end + 1); ++y) {
             const int64_t line = y - wide.first;
-            volume_gradient_row(around, shape_[2], factor_, s.rows.data(), width_,
-                         {{component(s, z, 0, line), component(s, z, 1, line), component(s, z, 2, line)}, row(s.magnitude, s, z, line)});
+            double* magnitude = s.magnitude.data() + at(s, z, line);
+            gradient(s, wide, z, y, 0, shape_[2], {component(s, z, 0, line), component(s, z, 1, line), component(s, z, 2, line)}, magnitude);
+            if (stage_ >= MARKS) rounded(magnitude, shape_[2], s.magnitude_f.data() + at(s, z, line));
         }
+    }
+    static void rounded(const double* from, int64_t n, float* __restrict to) {
+        for (int64_t x = 0; x < n; ++x) to[x] = static_cast<float>(from[x]);
     }
 
     void mark(Scratch& s, Bar wide, Bar own, int64_t z) const {
         const int64_t ny = shape_[1], nx = shape_[2];
         const bool rim = z == 0 || z == shape_[0] - 1 || nx < 3;
-        const int64_t here = z % 3 * s.slice;  // slices lie anywhere in the ring
-        const int64_t up = (z + 1) % 3 * s.slice - here, down = (z + 2) % 3 * s.slice - here;
         for (int64_t y = own.first; y < own.end; ++y) {
             uint8_t* marks = reinterpret_cast<uint8_t*>(output_.data) + (z * ny + y) * nx;
+            if (rim || y == 0 || y == ny - 1) std::fill_n(marks, nx, uint8_t(NOTHING));
+            else mark_row(s, wide, z, y, marks);
+        }
+    }
+    void mark_row(Scratch& s, Bar wide, int64_t z, int64_t y, uint8_t* marks) const {
+        const int64_t nx = shape_[2], line = y - wide.first;
+        const float* around[3][3];
+        for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j) around[i][j] = s.magnitude_f.data() + at(s, z + i - 1, line + j - 1);
+        const float* g[3];
+        for (int axis = 0; axis < 3; ++axis) g[axis] = component(s, z, axis, line);
+        if (!mark_row_of_floats(around, g, nx, bounds_, s.marks.data())) {
             std::fill_n(marks, nx, uint8_t(NOTHING));
-            if (rim || y == 0 || y == ny - 1) continue;
-            const int64_t line = y - wide.first;
-            const double* m = row(s.magnitude, s, z, line);
-            const double *gz = component(s, z, 0, line), *gy = component(s, z, 1, line), *gx = component(s, z, 2, line);
-            int64_t count = 0;  // a list first: where gradients are high is hard to foresee
-            for (int64_t x = 1; x + 1 < nx; ++x) {
-                s.candidates[count] = int32_t(x);
-                count += (m[x] >= low_) & (m[x] <= std::numeric_limits<double>::max());
-            }
-            for (int64_t i = 0; i < count; ++i) {
-                const int64_t x = s.candidates[i];
-                const bool highest = is_highest(m + x, up, down, width_, gz[x] * per_mm_[0], gy[x] * per_mm_[1], gx[x] * per_mm_[2]);
-                marks[x] = uint8_t(highest) << uint8_t(m[x] >= high_);  // WEAK or STRONG
-            }
-            for (int64_t i = 0; masked() && i < count; ++i)
-                if (marks[s.candidates[i]] && !all_inside(z, y, s.candidates[i])) marks[s.candidates[i]] = NOTHING;
+            return;
+        }
+        if (narrowed(s.marks.data(), nx, marks) & UNDECIDED) decide(s, wide, z, y, marks);
+        for (int64_t x = 1; masked() && x + 1 < nx; ++x)
+            if (marks[x] && !all_inside(z, y, x)) marks[x] = NOTHING;
+    }
+    static int32_t narrowed(const int32_t* from, int64_t n, uint8_t* __restrict to) {
+        int32_t any = 0;
+        for (int64_t x = 0; x < n; ++x) any |= from[x], to[x] = uint8_t(from[x]);
+        return any;
+    }
+    // The undecided marks of a row, in double.
+    void decide(Scratch& s, Bar wide, int64_t z, int64_t y, uint8_t* marks) const {
+        int64_t first = 1, last = shape_[2] - 2;
+        while (marks[first] != UNDECIDED) ++first;
+        while (marks[last] != UNDECIDED) --last;
+        const int64_t line = y - wide.first, here = z % 3 * s.slice;  // slices lie anywhere in the ring
+        const int64_t up = (z + 1) % 3 * s.slice - here, down = (z + 2) % 3 * s.slice - here;
+        const double* m = s.magnitude.data() + at(s, z, line);
+        double* const g[3] = {s.rows.data() + 3 * width_, s.rows.data() + 4 * width_, s.rows.data() + 5 * width_};
+        gradient(s, wide, z, y, first, last - first + 1, g, s.table.data());
+        for (int64_t x = first; x <= last; ++x) {
+            if (marks[x] != UNDECIDED) continue;
+            const int64_t i = x - first;
+            const bool counts = (m[x] >= low_) & (m[x] <= std::numeric_limits<double>::max());
+            const bool highest = counts && is_highest(m + x, up, down, width_, g[0][i], g[1][i], g[2][i]);
+            marks[x] = uint8_t(highest) << uint8_t(m[x] >= high_);  // WEAK or STRONG
         }
     }
     bool all_inside(int64_t z, int64_t y, int64_t x) const {

@@ -34,6 +34,13 @@ public:
             s += 2 * r_[a] + 1, d += 2 * r_[a] + 1;
         }
         for (int64_t a : axes) wanted_[a] = true;
+        // One factor for all is taken behind the root, as scikit-image does: sqrt(1) / sqrt(2) is not sqrt(1 / 2).
+        bool equal = root;
+        for (int64_t a : axes) equal = equal && scales[a] == scales[axes[0]];
+        if (equal && !axes.empty()) {
+            after_ = A(1 / std::sqrt(1 / scales[axes[0]]));
+            for (int64_t a : axes) scale_[a] = A(1);
+        }
         length_ = n_[2] + 2 * r_[2];
         width_ = whole<A>(length_) + 2 * STRIDE<A>;
     }
@@ -58,7 +65,7 @@ private:
     const bool scaled_, root_;
     int64_t n_[3], r_[3], length_, width_;
     Mode mode_[3];
-    A scale_[3];
+    A scale_[3], after_ = A(1);
     std::vector<A> smooth_[3], derive_[3];
     bool wanted_[3] = {false, false, false};
 
@@ -123,14 +130,14 @@ private:
     }
     void join(Scratch& s, A* __restrict out) const {
         const A *__restrict cz = s.component[0].data(), *__restrict cy = s.component[1].data(), *__restrict cx = s.component[2].data();
-        const A fz = scale_[0], fy = scale_[1], fx = scale_[2];  // 0 where a component is not wanted, which is then 0
+        const A fz = scale_[0], fy = scale_[1], fx = scale_[2], after = after_;  // 0 where a component is not wanted, which is then 0
         const int64_t n = n_[2];
         if (!root_)
             for (int64_t x = 0; x < n; ++x) out[x] = cz[x] * fz + cy[x] * fy + cx[x] * fx;
         else if (wanted_[0])
-            for (int64_t x = 0; x < n; ++x) out[x] = std::sqrt(cz[x] * cz[x] * fz + cy[x] * cy[x] * fy + cx[x] * cx[x] * fx);
+            for (int64_t x = 0; x < n; ++x) out[x] = std::sqrt(cz[x] * cz[x] * fz + cy[x] * cy[x] * fy + cx[x] * cx[x] * fx) * after;
         else
-            for (int64_t x = 0; x < n; ++x) out[x] = std::sqrt(cy[x] * cy[x] * fy + cx[x] * cx[x] * fx);
+            for (int64_t x = 0; x < n; ++x) out[x] = std::sqrt(cy[x] * cy[x] * fy + cx[x] * cx[x] * fx) * after;
     }
 };
 

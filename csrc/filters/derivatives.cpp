@@ -216,7 +216,7 @@ void laplace(View input, Ints axes, Ints modes, double cval, View output, int th
     });
 }
 
-void gradient_magnitude(View input, Ints axes, Ints modes, double cval, int centre, View output, int threads) {
+void generic_gradient_magnitude(View input, Ints axes, Ints modes, double cval, int centre, View output, int threads) {
     three_taps_magnitude(input, axes, modes, cval, centre, output, threads);
 }
 

@@ -94,6 +94,14 @@ def test_layout_does_not_matter():
         assert np.array_equal(fastmed.gradient_magnitude(variant), wanted), name
 
 
+@pytest.mark.parametrize("name", ["sobel", "prewitt"])
+def test_a_step_counts_exactly_one_over_the_root_of_two(name, build):
+    step = (np.mgrid[-5:6, -5:6][1] >= 0).astype(float)
+    for image in (step, step.T):
+        found, wanted = getattr(ours, name)(image), getattr(skimage.filters, name)(image)
+        assert (found * np.sqrt(2) == 1).sum() == (wanted * np.sqrt(2) == 1).sum() == 22
+
+
 # --- gradient_magnitude ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("operator", ["sobel", "prewitt", "scharr", "farid"])
 @pytest.mark.parametrize("dtype", "BhIfd")

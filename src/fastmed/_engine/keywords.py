@@ -55,6 +55,15 @@ def as_mask(mask: Any, shape: tuple[int, ...]) -> Any:
     return mask.map_blocks(_as_bool, dtype=bool) if is_dask(mask) else _as_bool(mask)
 
 
+def as_truth(mask: Any, shape: tuple[int, ...], error: type[Exception] = ValueError) -> Any:
+    """The mask of a function that is scikit-image's: of any numbers, of which all but 0 count."""
+    if not is_dask(mask):
+        mask = np.asarray(mask)
+    if tuple(mask.shape) != tuple(shape):
+        raise error(f"mask must have the shape of image: found {tuple(mask.shape)}, wanted {tuple(shape)}")
+    return mask.astype(bool, copy=False)
+
+
 def _as_bool(mask: np.ndarray) -> np.ndarray:
     if mask.size and not (mask.min() >= 0 and mask.max() <= 1):
         found = f"{mask.min()} to {mask.max()}"

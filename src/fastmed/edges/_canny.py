@@ -9,10 +9,11 @@ import scipy.ndimage
 
 from .._engine import chunks, threads
 from .._engine.arrays import as_array, as_number, native
-from .._engine.keywords import as_spacing
+from .._engine.keywords import as_spacing, as_truth
 from .._engine.operation import is_dask, kernel, operation
 from ..filters._gaussian import _parameters, _weights
 from ._hysteresis import linked
+from ._quantiles import chunked_quantiles, made_after
 
 # What the kernel gives; the numbers are those of csrc/edges/canny.cpp.
 _SMOOTHED, _MAGNITUDE, _MARKS, _EDGES = range(4)
@@ -48,20 +49,15 @@ def _as_image(image: Any) -> np.ndarray:
 
 def _check_image(dtype: np.dtype, shape: tuple[int, ...]) -> None:
     if dtype.kind in "ui" and dtype.itemsize == 8:
-        raise ValueError(f"64-bit integers are not supported: image has dtype {dtype}; convert it first")
+        raise ValueError(f"64-bit integer images are not supported: found dtype {dtype}; convert it first")
     if 0 in shape:
         raise ValueError(f"image is empty: found shape {shape}, wanted at least one pixel")
     if len(shape) not in (2, 3):
         raise ValueError(f"image must have 2 or 3 axes, found {len(shape)} axes of shape {shape}")
 
 
-def _as_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if mask is None:
-        return _NONE
-    array = np.asarray(mask).astype(bool, copy=False)
-    if array.shape != shape:
-        raise IndexError(f"mask must have the shape of image: found {array.shape}, wanted {shape}")
-    return array
+def _mask_of(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    return _NONE if mask is None else as_truth(mask, shape, IndexError)  # the error that scikit-image has
 
 
 def _threshold(value: Any, default: float, name: str, use_quantiles: bool, top: Any) -> Any:
@@ -167,7 +163,13 @@ def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
     sigma = _in_elements(arguments["sigma"], spacing)
     inside = _chunked_mask(arguments["mask"], image)
     smoothed = _chunked_smooth(image, inside, sigma, mode, float(arguments["cval"]), spacing)
-    marks = _chunked_marks(smoothed, low, high, quantiles, spacing)
+    limits = None
+    if quantiles:
+        limits = _chunked_limits(smoothed, low, high, spacing)
+        # All chunks would wait in memory for the limits otherwise.
+        smoothed, *rest = made_after([smoothed] if inside is None else [smoothed, inside], limits)
+        inside = rest[0] if rest else None
+    marks = _chunked_marks(smoothed, low, high, limits, spacing)
     if inside is not None:
         import dask.array as da
 
@@ -183,10 +185,8 @@ def _chunked_mask(mask: Any, image: Any) -> Any:
         return None
     import dask.array as da
 
-    if mask.shape != image.shape:
-        raise IndexError(f"mask must have the shape of image: found {mask.shape}, wanted {image.shape}")
-    array = da.asarray(mask) if is_dask(mask) else da.from_array(np.asarray(mask), chunks=image.chunks)
-    return array.astype(bool).rechunk(image.chunks)
+    mask = as_truth(mask, image.shape, IndexError)
+    return mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
 
 
 def _chunked_smooth(image: Any, inside: Any, sigma: Any, mode: Any, cval: float, spacing: Any) -> Any:
@@ -206,24 +206,31 @@ def _chunked_smooth(image: Any, inside: Any, sigma: Any, mode: Any, cval: float,
     )
 
 
-def _chunked_marks(smoothed: Any, low: Any, high: Any, quantiles: bool, spacing: Any) -> Any:
-    def local(function: Any, dtype: Any, **arguments: Any) -> Any:
-        # Marks look at the magnitudes beside them, and those at the smoothed values beside them.
-        return chunks.map_with_halo(
-            function, smoothed, ((2, 2),) * smoothed.ndim, dtype=dtype, name="canny",
-            arguments={**arguments, "spacing": spacing},
-        )
+def _of_chunks(function: Any, smoothed: Any, dtype: Any, **arguments: Any) -> Any:
+    """Marks look at the magnitudes beside them, and those at the smoothed values beside them."""
+    return chunks.map_with_halo(
+        function, smoothed, ((2, 2),) * smoothed.ndim, dtype=dtype, name="canny", arguments=arguments
+    )
 
-    as_volume = smoothed.ndim == 3 or spacing is not None
-    if not quantiles:
-        low, high = _comparable(low, high, smoothed.dtype, as_volume)
-        return local(_mark_block, np.uint8, low=low, high=high)
+
+def _chunked_limits(smoothed: Any, low: float, high: float, spacing: Any) -> Any:
+    """The thresholds that are quantiles, delayed."""
     import dask
+
+    magnitudes = _of_chunks(_magnitude_block, smoothed, smoothed.dtype, spacing=spacing)
+    as_volume = smoothed.ndim == 3 or spacing is not None
+    found = chunked_quantiles(magnitudes, (low, high))
+    return dask.delayed(_comparable_limits)(found, smoothed.dtype, as_volume)
+
+
+def _chunked_marks(smoothed: Any, low: Any, high: Any, limits: Any, spacing: Any) -> Any:
+    if limits is None:
+        low, high = _comparable(low, high, smoothed.dtype, smoothed.ndim == 3 or spacing is not None)
+        return _of_chunks(_mark_block, smoothed, np.uint8, low=low, high=high, spacing=spacing)
     import dask.array as da
 
-    magnitudes = local(_magnitude_block, smoothed.dtype).to_delayed().ravel().tolist()
-    limits = dask.delayed(_quantiles)(magnitudes, low, high, as_volume)
-    return da.map_blocks(_threshold_block, local(_thin_block, smoothed.dtype), limits, dtype=np.uint8)
+    thin = _of_chunks(_thin_block, smoothed, smoothed.dtype, spacing=spacing)
+    return da.map_blocks(_threshold_block, thin, limits, dtype=np.uint8)
 
 
 def _pair_block(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -267,10 +274,8 @@ def _threshold_block(thin: np.ndarray, limits: tuple[float, float]) -> np.ndarra
     return np.where((thin > 0) & (thin >= low), 1 + (thin >= np.float64(high)), 0).astype(np.uint8)
 
 
-def _quantiles(magnitudes: list[np.ndarray], low: float, high: float, as_volume: bool) -> tuple[float, float]:
-    values = np.concatenate([m.ravel() for m in magnitudes])
-    low, high = np.percentile(values, [100.0 * low, 100.0 * high])
-    return _comparable(low, high, values.dtype, as_volume)
+def _comparable_limits(found: np.ndarray, dtype: np.dtype, as_volume: bool) -> tuple[float, float]:
+    return _comparable(found[0], found[1], dtype, as_volume)
 
 
 def _erode_block(mask: np.ndarray) -> np.ndarray:
@@ -318,7 +323,7 @@ def canny(
         Shape of `image`. Only elements in it count, and only those with all neighbours in it can be edges.
     use_quantiles : bool, optional
         The thresholds are quantiles, from 0 to 1, of the gradient magnitudes of the whole image (None: 0.1
-        and 0.2). On Dask arrays this gathers the magnitudes of all chunks in one task.
+        and 0.2).
     mode : str or sequence of str, optional
         What stands outside for the Gaussian: 'constant' (default), 'reflect', 'mirror', 'nearest' or 'wrap'.
         With 'constant', and with a mask, smoothed values are divided by the weight that lies inside.
@@ -351,8 +356,9 @@ def canny(
     Notes
     -----
     Beside the result, memory holds some rows per thread, of volumes those of as many slices as the Gaussian
-    spans; `use_quantiles` adds the magnitudes. On Dask arrays every chunk is computed once; two bits per element
-    wait until edges are joined over the chunks' borders.
+    spans; `use_quantiles` adds the magnitudes. On Dask arrays two bits per element wait until edges are joined over the
+    chunks' borders; every chunk is computed once, with `use_quantiles` three times instead of
+    keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat).
 
     Examples
     --------
@@ -369,7 +375,7 @@ def canny(
     low, high = _thresholds(image.dtype, low_threshold, high_threshold, use_quantiles)
     _check_sigma(sigma)
     spacing = _as_spacing(spacing, image.ndim)
-    gradients = _Gradients(image, _in_elements(sigma, spacing), _as_mask(mask, image.shape), mode, cval, spacing)
+    gradients = _Gradients(image, _in_elements(sigma, spacing), _mask_of(mask, image.shape), mode, cval, spacing)
     if use_quantiles:
         magnitude = gradients.run(_MAGNITUDE, gradients.float_type)
         low, high = np.percentile(magnitude, [100.0 * low, 100.0 * high])

@@ -10,6 +10,7 @@ import scipy.ndimage
 
 from .._engine import chunks, threads
 from .._engine.arrays import as_array, as_axis, as_modes, as_number, native
+from .._engine.keywords import as_truth
 from .._engine.operation import kernel, operation
 from ..filters import convolve
 from ..filters._gaussian import _radius, _weights
@@ -27,13 +28,8 @@ OPERATORS = {
 }
 
 
-def _as_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    if mask is None:
-        return None
-    array = np.asarray(mask).astype(bool, copy=False)
-    if array.shape != shape:
-        raise ValueError(f"mask must have the shape of image: found {array.shape}, wanted {shape}")
-    return array
+def _mask_of(image: np.ndarray, mask: Any) -> np.ndarray | None:
+    return None if mask is None else as_truth(mask, image.shape)
 
 
 def _inside(mask: np.ndarray) -> np.ndarray:
@@ -79,7 +75,7 @@ def _by_components(image, axes, taps, scales, root, modes, cval, output, scaled)
 def _filter(name: str, image: Any, mask: Any, axis: Any, mode: Any, cval: Any) -> np.ndarray:
     """scikit-image's edge filter `name`."""
     image = as_array(image, "image")
-    mask = _as_mask(mask, image.shape)
+    mask = _mask_of(image, mask)
     wanted = range(image.ndim) if axis is None else np.atleast_1d(axis).tolist()
     axes = tuple(as_axis(a, image.ndim) for a in wanted)
     root = len(axes) > 1
@@ -101,13 +97,10 @@ def _wide_halo(ndim, **_):
 
 def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
     """On Dask arrays: the filter of every chunk with its halo, and the mask made smaller by its neighbours."""
-    import dask.array as da
-
     image, rest = arguments["image"], dict(arguments)
     mask = rest.pop("mask")
     rest.pop("image")
-    if mask is not None and tuple(mask.shape) != image.shape:
-        raise ValueError(f"mask must have the shape of image: found {tuple(mask.shape)}, wanted {image.shape}")
+    mask = None if mask is None else as_truth(mask, image.shape)
     dtype = op.function(np.zeros((3,) * image.ndim, image.dtype), **rest).dtype
     wrap = chunks.wrapped_axes(image.ndim, {"mode": rest.get("mode", "reflect")})
     result = chunks.map_with_halo(
@@ -116,7 +109,9 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
     )
     if mask is None:
         return result
-    mask = da.asarray(mask).astype(bool).rechunk(image.chunks)
+    import dask.array as da
+
+    mask = da.asarray(mask).rechunk(image.chunks)
     inside = chunks.map_with_halo(_inside, mask, _halo(image.ndim), dtype=bool, name="inside", arguments={})
     return da.map_blocks(np.multiply, result, inside, dtype=dtype)
 
@@ -263,7 +258,7 @@ def _diagonal(image: Any, mask: Any, weights: Any) -> np.ndarray:
     image = as_array(image, "image")
     if image.ndim != 2:
         raise ValueError(f"image must have 2 axes, found {image.ndim} axes of shape {image.shape}")
-    mask = _as_mask(mask, image.shape)
+    mask = _mask_of(image, mask)
     image = native(image)
     if image.dtype.kind in "iu":
         image = np.maximum(image * (1.0 / np.iinfo(image.dtype).max), -1.0)
@@ -329,7 +324,10 @@ def gradient_magnitude(
     sigma : float or sequence of float, optional
         Standard deviation of the operator 'gaussian', in elements (with `spacing` in mm).
     mask : array_like of bool, optional
-        Shape of `image`. Elements that are not in it, or that have a neighbour outside, become 0.
+        Shape of `image`. It cuts the result only, as in scikit-image's edge filters (:func:`sobel_edges`): elements
+        that are not in it, or that have a neighbour outside over a side or a corner, become 0, and all others are as
+        without it. The `mask` of the filters (:func:`gaussian_filter`), which leaves elements out of the window, is
+        another thing.
     mode : str or sequence of str, optional
         What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap' or 'constant'.
     cval : float, optional
@@ -358,7 +356,7 @@ def gradient_magnitude(
     array([1.11803399, 1.41421356, 1.41421356, 1.11803399])
     """
     image = as_array(image, "image")
-    mask = _as_mask(mask, image.shape)
+    mask = _mask_of(image, mask)
     taps, scales = _operator(image.ndim, operator, sigma, spacing)
     dtype = np.float64 if image.dtype.itemsize > (4 if image.dtype.kind == "f" else 2) else np.float32
     result = _run(image, tuple(range(image.ndim)), taps, scales, True, mode, cval, dtype, False)

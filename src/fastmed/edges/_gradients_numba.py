@@ -8,11 +8,14 @@ from .._engine.separable_numba import one_pass
 def gradients(input, axes, radii, smooth, derive, scales, modes, cval, scaled, root, output, threads):
     """A derivative along one axis with smoothing along the others, or the length of several."""
     image = _as_float(input, scaled, output.dtype)
+    # One factor for all is taken behind the root, as scikit-image does: sqrt(1) / sqrt(2) is not sqrt(1 / 2).
+    equal = root and len({scales[axis] for axis in axes}) == 1
     total = np.zeros(input.shape)
     for axis in axes:
         part = _component(image, axis, radii, smooth, derive, modes, cval)
-        total += part * part * scales[axis] if root else part * scales[axis]
-    output[...] = np.sqrt(total) if root else total
+        scale = 1.0 if equal else scales[axis]
+        total += part * part * scale if root else part * scale
+    output[...] = np.sqrt(total) * (1 / np.sqrt(1 / scales[axes[0]]) if equal else 1.0) if root else total
 
 
 def _as_float(input, scaled, dtype):

@@ -659,7 +659,7 @@ def _three_taps_magnitude(centre, image, axes, modes, cval, output) -> np.ndarra
     def compute(source, target, cval):
         budget = threads.budget(source.size, 4 * len(axes))
         codes = [as_mode(m) for m in modes]
-        kernel("gradient_magnitude", __name__)(source, axes, codes, float(cval), centre, target, budget)
+        kernel("generic_gradient_magnitude", __name__)(source, axes, codes, float(cval), centre, target, budget)
 
     return run(compute, image, output, cval, in_place=False)
 

@@ -15,7 +15,7 @@ def laplace(input, axes, modes, cval, output, threads):
             output += term
 
 
-def gradient_magnitude(input, axes, modes, cval, centre, output, threads):
+def generic_gradient_magnitude(input, axes, modes, cval, centre, output, threads):
     """Root of the summed squares of: [-1, 0, 1] along one axis, then [1, centre, 1] along the others."""
     term = np.empty_like(output)
     total = np.zeros_like(output)
