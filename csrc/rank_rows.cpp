@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "histogram_box.hpp"
+#include "median_square.hpp"
 #include "network.hpp"
 #include "simd.hpp"
 #include "sliding_ranks.hpp"
@@ -326,6 +327,8 @@ void rank_rows(const View& input, const View& footprint, const Ints& origins, in
         return rank_rows(turned(input, longest), turned(footprint, longest), moved, rank, mode, cval, turned(output, longest), threads);
     }
     const Window window(footprint, origins);
+    if (window.box && median_square_fits(input, window.shape, rank, output))
+        return median_square(input, window.shape, window.before, mode, cval, output, threads);
     switch (way_of(window, footprint, input)) {
         case Way::histogram: return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
         case Way::sliding: return sliding_ranks(input, footprint, origins, rank, mode, cval, output, threads);
