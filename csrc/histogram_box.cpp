@@ -17,6 +17,7 @@ namespace fastmed {
 namespace {
 
 constexpr int BINS = 32;  // of either level; 32 counts of 16 bits are one register of AVX-512
+static_assert(BINS * BINS == HISTOGRAM_BINS);
 constexpr int64_t LONGEST = 256;          // extent of a tile that is sorted: coordinates are bytes
 constexpr int64_t LONGEST_OF_BYTES = 1024;  // of one of bytes, which never is
 
