@@ -17,7 +17,9 @@ namespace fastmed {
 namespace {
 
 constexpr int BINS = 32;  // of either level; 32 counts of 16 bits are one register of AVX-512
-constexpr int64_t LONGEST = 256;  // extent of a tile: coordinates are bytes
+static_assert(BINS * BINS == HISTOGRAM_BINS);
+constexpr int64_t LONGEST = 256;          // extent of a tile that is sorted: coordinates are bytes
+constexpr int64_t LONGEST_OF_BYTES = 1024;  // of one of bytes, which never is
 
 // BINS counts, in registers. A plain loop over bytes widens them by halves, with twice the instructions.
 struct Counts {
@@ -30,6 +32,9 @@ struct Counts {
         return w;
     }
     FASTMED_INLINE static V wide(const uint8_t* p) {
+#if defined(__AVX512BW__)  // GCC 12 makes two halves of it (masked, because it warns of its own header else)
+        return V(_mm512_maskz_cvtepu8_epi16(~__mmask32(0), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#endif
         typedef uint8_t B __attribute__((vector_size(BINS)));
         B b;
         std::memcpy(&b, p, sizeof b);
@@ -141,7 +146,7 @@ template <class K> class Worker {
     };
     std::vector<Run> runs;                          // of x where the fine counts of a coarse bin are needed
     std::vector<uint16_t> counts;                   // those fine counts per x; the last is for those nobody needs
-    alignas(64) uint16_t found[LONGEST], left[LONGEST];  // per x: bin of the result, its rank in there
+    alignas(64) uint16_t found[LONGEST_OF_BYTES], left[LONGEST_OF_BYTES];  // per x: bin of the result, its rank in there
     int64_t ez, ey, ex, used = 0;                   // extents; fine bins in use, whole coarse ones
     int shift = 0;                                  // ranks to bins
     bool direct = false, any_nan = false;
@@ -149,7 +154,7 @@ template <class K> class Worker {
 
 public:
     Worker(const Plan& p, const View& input, const View& output, const KeyLines<K>& l)
-        : plan(p), in(input), out(output), lines(l), wz(p.axes[0].window), wy(p.axes[1].window), wx(p.axes[2].window), counts((LONGEST + 1) * BINS) {}
+        : plan(p), in(input), out(output), lines(l), wz(p.axes[0].window), wy(p.axes[1].window), wx(p.axes[2].window), counts((LONGEST_OF_BYTES + 1) * BINS) {}
 
     void run(int64_t unit) {
         std::vector<int64_t> first(3), length(3);
@@ -259,8 +264,8 @@ private:
             alignas(64) uint16_t sums[BINS];
             running_sum(&counts[x * BINS], sums);
             const int f = bin_of(sums, left[x]);
-            left[x] = uint16_t(left[x] - (f ? sums[f - 1] : 0));
             found[x] = uint16_t(found[x] * BINS + f);
+            if (!direct) left[x] = uint16_t(left[x] - (f ? sums[f - 1] : 0));
         }
         if (direct)
             for (int64_t x = 0; x < nx; ++x) ready[x] = K(lowest + found[x]);
@@ -310,7 +315,7 @@ private:
         Counts sum;
         for (int64_t x = run.first; x < run.first + wx; ++x) sum.add(column + x * used);
         for (int64_t x = run.first;; ++x) {
-            sum.store(&counts[(found[x] == run.bin ? x : LONGEST) * BINS]);
+            sum.store(&counts[(found[x] == run.bin ? x : LONGEST_OF_BYTES) * BINS]);
             if (x == run.last) break;
             sum.add(column + (x + wx) * used);
             sum.subtract(column + x * used);
@@ -345,9 +350,11 @@ Plan make_plan(const View& input, const Ints& window, const Ints& before, int64_
     int64_t others = 1;
     for (const Axis& a : p.outer) others *= a.n;
     // 65,536 elements and what is kept of them fit a second level cache; large windows have more around each result.
-    int64_t elements = p.count > 4096 ? 1 << 18 : 1 << 16;
+    // Of bytes little is kept, so that fewer elements need be worked through twice.
+    const bool bytes = input.dtype == DType::u8 || input.dtype == DType::i8 || input.dtype == DType::boolean;
+    int64_t elements = bytes ? int64_t(1) << 18 : p.count > 4096 ? 1 << 18 : 1 << 16;
     do {
-        cut_tiles(p.axes, elements, LONGEST);
+        cut_tiles(p.axes, elements, bytes ? LONGEST_OF_BYTES : LONGEST);
         elements /= 2;
     } while (others * p.axes[0].tiles * p.axes[1].tiles * p.axes[2].tiles < 2 * threads && elements > 8 * p.count && elements > 4096);
     return p;

@@ -6,6 +6,9 @@
 
 namespace fastmed {
 
+// Where the values of a tile span fewer, they are the bins themselves, and nothing is sorted.
+constexpr uint64_t HISTOGRAM_BINS = 1024;
+
 // Whether histogram_box takes a box of this shape: at most three axes longer than 1, and counts that fit.
 bool histogram_box_fits(const Ints& window);
 

@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "histogram_box.hpp"
+#include "median_square.hpp"
 #include "network.hpp"
 #include "simd.hpp"
 #include "sliding_ranks.hpp"
@@ -34,27 +35,48 @@ int64_t bytes_of(DType dtype) {
     return bytes;
 }
 
-// The quickest way, by estimates in cycles for one result. The lengths of networks are those that Network makes, to a
-// fifth; the rest was measured with AVX-512 on volumes and images of smooth structures with noise.
+// Whether the values of a tile are likely the bins of histogram_box themselves, so that it has nothing to sort: by a
+// look at a thousand elements.
+bool few_values(const View& v) {
+    bool few = false;
+    dispatch(v.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::t;
+        if constexpr (!std::is_floating_point_v<T>) {
+            T low = std::numeric_limits<T>::max(), high = std::numeric_limits<T>::lowest();
+            const int64_t size = v.size(), samples = sizeof(T) == 1 ? 0 : std::min<int64_t>(size, 1009);
+            for (int64_t i = 0; i < samples; ++i) {
+                int64_t rest = size / samples * i, offset = 0;
+                for (int d = v.ndim - 1; d >= 0; --d) offset += rest % v.shape[d] * v.strides[d], rest /= v.shape[d];
+                const T value = *reinterpret_cast<const T*>(v.data + offset);
+                low = std::min(low, value), high = std::max(high, value);
+            }
+            few = sizeof(T) == 1 || uint64_t(high) - uint64_t(low) < HISTOGRAM_BINS;
+        }
+    });
+    return few;
+}
+
+// The quickest way, by estimates in cycles for one result: fits to what was measured with AVX-512 over windows of 6 to 450
+// elements on volumes and images of smooth structures with noise.
 Way way_of(const Window& w, const View& footprint, const View& input) {
     const double n = double(w.count), size = double(bytes_of(input.dtype));
     const int64_t nx = input.shape[input.ndim - 1], step = UNROLL * VECTOR_BYTES / int64_t(size);
     const double idle = double((nx + step - 1) / step * step) / double(nx);  // lanes that stand for nothing
     const bool shared = w.box && input.ndim > 1 && w.shape[input.ndim - 2] >= 4;
-    const double steps = (shared ? 0.06 : w.box ? 0.12 : 0.2) * n * std::log2(n) * std::log2(n);
+    int longer = 0;  // axes
+    int64_t shortest = w.count;
+    for (int64_t k : w.shape)
+        if (k > 1) ++longer, shortest = std::min(shortest, k);
+    const double steps = (!shared ? 0.225 : longer > 2 ? 0.115 : 0.09) * n * std::log2(n) * std::log2(n);
     const double network = w.count > MAX_NETWORK ? INFINITY : 10 + idle * steps * 2.6 * size / VECTOR_BYTES;
-    if (network < 50) return Way::network;
-    double histogram = INFINITY;
-    if (w.box && histogram_box_fits(w.shape)) {
-        int longer = 0;
-        int64_t shortest = w.count;
-        for (int64_t k : w.shape)
-            if (k > 1) ++longer, shortest = std::min(shortest, k);
-        histogram = (size == 1 ? 50 : 100) + 9.0 * double(longer == 3 ? shortest : 1);
+    if (network < 30) return Way::network;
+    if (!w.box || !histogram_box_fits(w.shape)) {
+        const double sliding = (size == 8 ? 100 : 70) + 4.0 * double(sliding_edges(footprint));
+        return network <= sliding ? Way::network : Way::sliding;
     }
-    if (network <= histogram && w.box) return Way::network;
-    const double sliding = w.box && histogram < INFINITY ? INFINITY : 80 + 7.0 * double(sliding_edges(footprint));
-    return network <= std::min(histogram, sliding) ? Way::network : histogram <= sliding ? Way::histogram : Way::sliding;
+    const double sorting = few_values(input) ? 0 : size == 8 ? 70 : 43, first = longer == 1 ? 50 : 33;
+    const double histogram = first + sorting + 4.7 * double(longer == 3 ? shortest : 1);
+    return network <= histogram ? Way::network : Way::histogram;
 }
 
 // The networks for one window, found by its shape and rank.
@@ -326,6 +348,8 @@ void rank_rows(const View& input, const View& footprint, const Ints& origins, in
         return rank_rows(turned(input, longest), turned(footprint, longest), moved, rank, mode, cval, turned(output, longest), threads);
     }
     const Window window(footprint, origins);
+    if (window.box && median_square_fits(input, window.shape, rank, output))
+        return median_square(input, window.shape, window.before, mode, cval, output, threads);
     switch (way_of(window, footprint, input)) {
         case Way::histogram: return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
         case Way::sliding: return sliding_ranks(input, footprint, origins, rank, mode, cval, output, threads);

@@ -154,6 +154,16 @@ template <class A> struct Correlation {
     }
 };
 
+// Whether float sums give double's bits: of small integers also where weights are whole multiples of some 2^-k, as
+// binomial ones are.
+bool exact_in_float(DType dtype, Pass all) {
+    for (int k = 0; k <= 8; ++k) {
+        if (float_is_exact(dtype, {all})) return true;
+        for (double& w : all.weights) w *= 2;
+    }
+    return false;
+}
+
 }  // namespace
 
 void correlate1d(View input, Doubles weights, int axis, int64_t before, int mode, double cval, bool exact, View output, int threads) {
@@ -166,7 +176,7 @@ void correlate(View input, View weights, Ints befores, int mode, double cval, bo
     const double* w = reinterpret_cast<const double*>(weights.data);
     const Pass all{0, weights.size(), 0, Mode(mode), cval, Doubles(w, w + weights.size())};
     const bool single = input.dtype == DType::f32 && output.dtype == DType::f32 && !exact;
-    if (single || (input.dtype == output.dtype && float_is_exact(input.dtype, {all})))
+    if (single || (input.dtype == output.dtype && exact_in_float(input.dtype, all)))
         Correlation<float>(input, weights, befores, Mode(mode), cval, output).run(threads);
     else
         Correlation<double>(input, weights, befores, Mode(mode), cval, output).run(threads);

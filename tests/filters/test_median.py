@@ -108,6 +108,23 @@ def test_windows_longer_than_the_image(mode, dtype, build):
         assert np.array_equal(median_filter(image, size, mode=mode), sorted_windows(image, footprint, mode=mode))
 
 
+@pytest.mark.parametrize("dtype", "?BhIqfd")
+@pytest.mark.parametrize("size", [3, 5])
+def test_squares_of_planes(size, dtype, build):
+    """A kernel of its own: images as narrow as a vector, odd numbers of rows, every origin, NaN at edges and inside."""
+    rng = np.random.default_rng(size)
+    window, half = np.ones((1, size, size), bool), size // 2
+    for height, width in [(1, 90), (2, 68), (5, 67), (7, 133), (66, 71), (33, 20), (4, 7)]:
+        image = rng.integers(0, 2 if dtype == "?" else 120, (2, height, width)).astype(dtype)
+        if dtype in "fd":
+            image[0, 0, rng.integers(0, 2) * -1] = image[1, height // 2, width // 3] = np.nan
+        for mode in MODES:
+            origin = [0, *(int(k) for k in rng.integers(-half, half + 1, 2))]
+            wanted = sorted_windows(image, window, origin, mode, cval=1)
+            found = median_filter(image, (1, size, size), mode=mode, cval=1, origin=origin)
+            assert np.array_equal(found, wanted, equal_nan=dtype in "fd"), (height, width, mode, origin)
+
+
 @pytest.mark.parametrize("dtype", "BHfd")
 @pytest.mark.parametrize("size", [45, 46, 47, [3, 61], [64, 2], [3, 250], [256, 3]], ids=str)
 def test_large_windows(dtype, size, build):
