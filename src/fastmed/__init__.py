@@ -1,7 +1,7 @@
 """fastmed: medical images from archive to model, at the speed of the machine.
 
-The stages, in the order in which data flow: `archive` (read) -> `filters` -> `edges` -> `contours` -> `features` ->
-`learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first use: a name is looked for
+The stages, in the order in which data flow: `archive` (read) -> `filters` -> `edges` -> `contours`, `segment` ->
+`features` -> `learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first use: a name is looked for
 in the ``__all__`` of the modules below, lightest first, so that a new operation is listed in its stage only.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .contours import *
     from .edges import *
     from .filters import *
+    from .segment import *
     from .volume import Volume as Volume
 
 __version__ = "0.1.0"
@@ -31,7 +32,7 @@ _ENGINE = {
     "release_memory": "memory",
     "set_num_threads": "threads",
 }
-_SHOWN = ("filters", "edges", "contours", "volume", "archive")  # their names are names of fastmed
+_SHOWN = ("filters", "edges", "contours", "segment", "volume", "archive")  # their names are names of fastmed
 _MODULES = (
     *_SHOWN, "cli", "cv2", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage",
 )

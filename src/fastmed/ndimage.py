@@ -4,7 +4,9 @@ import scipy.ndimage as _scipy
 
 from . import edges as _edges
 from . import filters as _filters
+from . import segment as _segment
 
-__all__ = sorted(n for n in (*_edges.__all__, *_filters.__all__) if hasattr(_scipy, n))
+_found = {name: getattr(stage, name) for stage in (_edges, _filters, _segment) for name in stage.__all__}
+__all__ = sorted(name for name in _found if hasattr(_scipy, name))
 
-globals().update({name: getattr(_edges if name in _edges.__all__ else _filters, name) for name in __all__})
+globals().update({name: _found[name] for name in __all__})

@@ -12,11 +12,13 @@ from .edges import roberts_neg_diag as roberts_neg_diag
 from .edges import roberts_pos_diag as roberts_pos_diag
 from .edges import scharr as scharr
 from .edges import sobel_edges as sobel
+from .segment import label_regions as label
 
 __all__ = [
     "apply_hysteresis_threshold",
     "canny",
     "farid",
+    "label",
     "prewitt",
     "roberts",
     "roberts_neg_diag",

@@ -127,9 +127,14 @@ def _call_on(op: Operation, image: Any, args: tuple[Any, ...], kwargs: dict[str,
         result = op.function(**arguments)
     if place is not None:
         return place(result)
-    if volume is not None and getattr(result, "shape", None) == array.shape:
-        return volume.with_array(result)
-    return result
+    return result if volume is None else _placed(volume, result)
+
+
+def _placed(volume: Any, result: Any) -> Any:
+    """What has the volume's shape becomes a volume, also inside a tuple."""
+    if type(result) is tuple:
+        return tuple(_placed(volume, part) for part in result)
+    return volume.with_array(result) if getattr(result, "shape", None) == volume.array.shape else result
 
 
 def is_dask(array: Any) -> bool:
