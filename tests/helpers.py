@@ -51,6 +51,8 @@ def same(found, wanted, scale=1.0, exact=False):
     if dataclasses.is_dataclass(wanted):
         fields = [f.name for f in dataclasses.fields(wanted)]
         return all(same(getattr(found, f), getattr(wanted, f), scale, exact) for f in fields)
+    if type(wanted) is tuple:
+        return len(found) == len(wanted) and all(same(f, w, scale, exact) for f, w in zip(found, wanted, strict=True))
     found, wanted = np.asarray(found), np.asarray(wanted)
     if found.dtype != wanted.dtype or found.shape != wanted.shape:
         return False

@@ -381,7 +381,8 @@ def test_wrong_number_of_axes_is_refused(name):
         for shape in [(), (6,), (3, 4, 2, 3, 2)]:
             image = np.ones(shape)
             if shape or not {"axis", "rank"} & OPERATIONS[name].signature.parameters.keys():
-                assert call(name, image).shape == shape
+                result = call(name, image)
+                assert (result[0] if type(result) is tuple else result).shape == shape
         return
     for wrong in (0, 1, ndim + 1 + OPERATIONS[name].stacks):
         with pytest.raises(ValueError, match=str(wrong)):
@@ -391,6 +392,8 @@ def test_wrong_number_of_axes_is_refused(name):
 def test_output_argument(name, build):
     if "output" not in OPERATIONS[name].signature.parameters:
         pytest.skip("has no output=")
+    if name == "label":
+        pytest.skip("gives the count alone: tests/segment/test_label.py")
     image = image_for(name, dtype="h")
     wanted = call(name, image)
     for target in (np.empty(image.shape, "h"), np.empty(image.shape, "h", order="F"), np.empty(image.shape, ">i2")):

@@ -14,7 +14,8 @@ for _name in fastmed.ndimage.__all__:
     if _theirs in _capabilities:
         _capabilities[_ours] = _capabilities[_theirs]
     setattr(scipy.ndimage, _name, _ours)
-    setattr(scipy.ndimage._filters, _name, _ours)
+    if hasattr(scipy.ndimage._filters, _name):
+        setattr(scipy.ndimage._filters, _name, _ours)
 
 
 def pytest_report_header():

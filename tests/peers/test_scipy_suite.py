@@ -1,4 +1,4 @@
-"""SciPy's own tests of its filters, run with fastmed's functions in SciPy's place.
+"""SciPy's own tests of its filters and measurements, run with fastmed's functions in SciPy's place.
 
 They run in a process of their own, on the SciPy that is installed, so nothing of SciPy is copied here.
 """
@@ -16,7 +16,7 @@ import pytest
 
 import fastmed
 
-MODULE = "scipy.ndimage.tests.test_filters"
+MODULES = ["scipy.ndimage.tests.test_filters", "scipy.ndimage.tests.test_measurements"]
 
 #: Tests of SciPy that fastmed does not pass on purpose, and why. One that passes, or is gone, fails this test.
 DIFFERENT = {
@@ -24,7 +24,7 @@ DIFFERENT = {
 }
 
 #: At least these many must have run: a selection that finds nothing would pass silently.
-AT_LEAST = 500
+AT_LEAST = 700
 
 
 def _outcomes(folder: Path, *arguments: str) -> dict[str, list[str]]:
@@ -34,7 +34,7 @@ def _outcomes(folder: Path, *arguments: str) -> dict[str, list[str]]:
     source = Path(fastmed.__file__).parents[1]
     path = os.pathsep.join([str(Path(__file__).parent), str(source), os.environ.get("PYTHONPATH", "")])
     command = [
-        sys.executable, "-m", "pytest", "--pyargs", MODULE, "-p", "fastmed_in_scipy", "-p", "no:cacheprovider",
+        sys.executable, "-m", "pytest", "--pyargs", *MODULES, "-p", "fastmed_in_scipy", "-p", "no:cacheprovider",
         "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), "-q", "--tb=line", f"--junitxml={report}",
         *arguments,
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def _outcomes(folder: Path, *arguments: str) -> dict[str, list[str]]:
 
 
 def test_scipys_own_tests_pass(tmp_path):
-    if importlib.util.find_spec("scipy.ndimage.tests") is None or importlib.util.find_spec(MODULE) is None:
+    if any(importlib.util.find_spec(name) is None for name in ("scipy.ndimage.tests", *MODULES)):
         pytest.skip("SciPy is installed without its tests")
     found = _outcomes(tmp_path)
     failed = {name for name, outcomes in found.items() if {"failure", "error"} & set(outcomes)}

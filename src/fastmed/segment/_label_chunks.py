@@ -62,7 +62,7 @@ def labelled(image: Any, structure: np.ndarray, background: np.ndarray | None, d
         graph[name, *i] = (_renumber, (kept, *i), structure, background, (numbers, *i), dtype)
     layered = HighLevelGraph.from_collections(name, graph, dependencies=[image])
     labels = da.Array(layered, name, image.chunks, dtype=dtype, meta=np.empty((0,) * image.ndim, dtype))
-    counted = HighLevelGraph.from_collections(total, {(total,): (_count, joined)}, dependencies=[labels])
+    counted = HighLevelGraph.from_collections(total, {(total,): (_count, joined)}, dependencies=[labels])  # type: ignore[list-item]
     return labels, da.Array(counted, total, (), dtype=np.int64, meta=np.empty((), np.int64))
 
 
@@ -76,7 +76,7 @@ def _count(joined: tuple[list[Numbers], int]) -> np.ndarray:
 
 def _keep(block: np.ndarray, equal: bool) -> Any:
     """What waits: the chunk where values are compared, else its bits."""
-    return block if equal else (zlib.compress(np.packbits(np.asarray(block) != 0), 1), np.shape(block))
+    return block if equal else (zlib.compress(np.packbits(np.asarray(block) != 0).tobytes(), 1), np.shape(block))
 
 
 def _kept(kept: Any) -> np.ndarray:

@@ -23,13 +23,13 @@ BLOCKS, ELEMENTS_PER_BLOCK = 16, 1 << 19
 class Slots(NamedTuple):
     """Labels as slots of tables.
 
-    ``labels - low`` is an element's slot, if it is from 0 to `count` - 1; `asked` holds the slots of the index, -1
+    ``labels - low`` is an element's slot, if it is from 0 to `size` - 1; `asked` holds the slots of the index, -1
     where there is no such label.
     """
 
     labels: np.ndarray
     low: int
-    count: int
+    size: int
     asked: np.ndarray
 
 
@@ -265,6 +265,7 @@ def median(input: Any, labels: Any = None, index: Any = None) -> Any:
     array([0.5, 4. ])
     """
     if is_dask(input) or is_dask(labels):
+        _aligned(input, labels)
         shape = () if index is None or np.isscalar(index) else np.shape(index)
         kind = input.dtype if input.dtype.kind == "f" else np.dtype(np.float64)
         return _whole("median", shape, kind, input, labels, index)
@@ -277,11 +278,11 @@ def median(input: Any, labels: Any = None, index: Any = None) -> Any:
     slots = _slots(marks, index)
     order, starts = _order(slots)
     grouped = np.ascontiguousarray(native(values.ravel()[order]))
-    low, high = (np.zeros(slots.count, grouped.dtype) for _ in range(2))
+    low, high = (np.zeros(slots.size, grouped.dtype) for _ in range(2))
     kernel("label_middles", __name__)(grouped, starts, low, high, threads.budget(grouped.size, 8))
     low, high = (part.astype(values.dtype if values.dtype.kind == "f" else np.float64) for part in (low, high))
     there = _there(slots, np.diff(starts))
-    found = ((low + high) / low.dtype.type(2))[np.where(there, slots.asked, 0)] if slots.count else low
+    found = ((low + high) / low.dtype.type(2))[np.where(there, slots.asked, 0)] if slots.size else low
     if there.all():
         return found
     least = values[marks == marks.min()]
@@ -444,8 +445,10 @@ def find_objects(input: Any, max_label: int = 0) -> Any:
 
 def _boxes(labels: np.ndarray, count: int) -> Tables:
     if labels.ndim == 0 or labels.size == 0:
-        return Tables(np.zeros(count, np.int64), boxes=np.zeros((count, 2, labels.ndim), np.int64))
-    return _sweep(labels.view(np.uint8) if labels.dtype == bool else labels, Slots(labels, 1, count, np.empty(0)), ("boxes",))
+        there = np.isin(np.arange(1, count + 1), labels).astype(np.int64)
+        return Tables(there, boxes=np.zeros((count, 2, labels.ndim), np.int64))
+    marks = _flat_labels(labels)
+    return _sweep(marks, Slots(marks, 1, count, np.empty(0)), ("boxes",))
 
 
 def _as_slices(tables: Tables) -> list[Any]:
@@ -622,10 +625,10 @@ def _as_image(input: Any) -> np.ndarray:
 
 
 def _scipys(name: str, values: Any, labels: Any, index: Any) -> Any:
-    """Complex and other dtypes that no kernel takes."""
-    import scipy.ndimage
+    """Complex and other dtypes that no kernel takes; from where SciPy's own stay when another takes their names."""
+    from scipy.ndimage import _measurements
 
-    return getattr(scipy.ndimage, name)(values, labels, index)
+    return getattr(_measurements, name)(values, labels, index)
 
 
 def _paired(values: np.ndarray, labels: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -684,7 +687,7 @@ def _blocks(size: int, slots: int) -> int:
 
 def _sweep(values: np.ndarray, slots: Slots, wanted: Sequence[str]) -> Tables:
     """The tables of an image; what is not wanted stays without elements."""
-    ndim, count, labels = values.ndim, slots.count, slots.labels
+    ndim, count, labels = values.ndim, slots.size, slots.labels
     source = np.atleast_1d(native(values))
     rows = _blocks(source.size, count)
     tables = {
@@ -712,8 +715,8 @@ def _sweep(values: np.ndarray, slots: Slots, wanted: Sequence[str]) -> Tables:
 def _squares(source: np.ndarray, slots: Slots, tables: Tables, rows: int, budget: int) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         means = tables.sums / tables.counts  # type: ignore[operator]
-    squares = np.zeros((rows, slots.count))
-    if source.size and slots.count:
+    squares = np.zeros((rows, slots.size))
+    if source.size and slots.size:
         kernel("label_squares", __name__)(source, slots.labels, slots.low, means, squares, budget)
     return functools.reduce(np.add, squares)
 
@@ -721,11 +724,11 @@ def _squares(source: np.ndarray, slots: Slots, tables: Tables, rows: int, budget
 def _order(slots: Slots) -> tuple[np.ndarray, np.ndarray]:
     """The flat places of each slot's elements in raster order, slot after slot, and where each begins."""
     labels = slots.labels
-    rows = _blocks(labels.size, slots.count)
-    counts = np.zeros((rows, slots.count), np.int64)
+    rows = _blocks(labels.size, slots.size)
+    counts = np.zeros((rows, slots.size), np.int64)
     empty = [np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0), labels.dtype), *[np.empty((0, 0), np.int64)] * 2]
     budget = threads.budget(labels.size, 4)
-    if labels.size and slots.count:
+    if labels.size and slots.size:
         kernel("label_sweep", __name__)(labels, labels, slots.low, counts, *empty, budget)
     ends = np.cumsum(counts.sum(axis=0))
     starts = np.concatenate([[0], ends]).astype(np.int64)
@@ -741,14 +744,14 @@ def _order(slots: Slots) -> tuple[np.ndarray, np.ndarray]:
 
 def _there(slots: Slots, counts: np.ndarray) -> np.ndarray:
     """Which of the labels asked for have elements."""
-    inside = (slots.asked >= 0) & (slots.asked < slots.count)
-    return inside & (counts[np.where(inside, slots.asked, 0)] > 0) if slots.count else inside
+    inside = (slots.asked >= 0) & (slots.asked < slots.size)
+    return inside & (counts[np.where(inside, slots.asked, 0)] > 0) if slots.size else inside
 
 
 def _taken(table: Any, slots: Slots, counts: np.ndarray) -> Any:
     """Rows of a table for the labels asked for; 0 for one that is not there."""
     there = _there(slots, counts)
-    if not slots.count:
+    if not slots.size:
         return np.zeros((*slots.asked.shape, *table.shape[1:]), table.dtype)
     found = table[np.where(there, slots.asked, 0)]
     if not there.all():
@@ -806,10 +809,15 @@ def _as_scipy(name: str, result: Any) -> Any:
     """Places and centres as lists of tuples."""
     if name == "extrema":
         return (*result[:2], *(_tuples(part) for part in result[2:]))
+    if name == "center_of_mass" and result.ndim > 2:  # SciPy turns the axes of such an index about
+        return [tuple(part) for part in np.moveaxis(result.T, 0, -1)]
     return _tuples(result) if name in ("minimum_position", "maximum_position", "center_of_mass") else result
 
 
-def _tuples(places: np.ndarray) -> list[tuple[Any, ...]]:
+def _tuples(places: np.ndarray) -> Any:
+    """A tuple per label; of an index without axes one tuple."""
+    if places.ndim == 1:
+        return tuple(places)
     rows = places.reshape(-1, places.shape[-1])
     return list(zip(*rows.T, strict=True)) if places.shape[-1] else [()] * len(rows)
 
@@ -929,17 +937,18 @@ def _of_chunks(name: str, input: Any, labels: Any, index: Any, wanted: Sequence[
     part = functools.partial(_chunk_tables, index=index, single=single, wanted=tuple(wanted), shape=image.shape)
     shape = () if single else np.shape(index)
     sample = finish(*_sample(image, shape, wanted))
-    last = functools.partial(_finished, index=index, single=single, finish=finish, dtype=image.dtype, shape=image.shape,
-                             marks=marks.dtype)  # fmt: skip
+    kind = _sum_dtype(image.dtype) if single and name == "sum_labels" else None
+    last = functools.partial(_finished, index=index, single=single, finish=finish, kind=kind, dtype=image.dtype,
+                             shape=image.shape, marks=marks.dtype)  # fmt: skip
     whole = _chunk_graph(image, marks, key, part, last)
     if isinstance(sample, tuple):
         return tuple(da.from_delayed(whole[k], s.shape, s.dtype) for k, s in enumerate(sample))
-    kind = _sum_dtype(name, image.dtype, sample.dtype) if single else sample.dtype
-    return da.from_delayed(whole, sample.shape, kind).astype(kind)
+    return da.from_delayed(whole, sample.shape, kind or sample.dtype)
 
 
-def _sum_dtype(name: str, dtype: np.dtype, found: np.dtype) -> np.dtype:
-    return np.zeros(0, dtype).sum().dtype if name == "sum_labels" else found
+def _sum_dtype(dtype: np.dtype) -> np.dtype:
+    """What NumPy sums one group in."""
+    return np.zeros(0, dtype).sum().dtype
 
 
 class _Like(NamedTuple):
@@ -970,12 +979,13 @@ def _chunk_tables(block: Any, marks: Any, origin: Any, *, index: Any, single: bo
     return tables.moved(origin, block.shape, shape) if block.size else tables
 
 
-def _finished(tables: Tables, *, index: Any, single: bool, finish: Any, dtype: Any, shape: Any, marks: Any) -> Any:
+def _finished(tables, *, index, single, finish, kind, dtype, shape, marks):
     if single:
         slots = Slots(np.empty(0), 1, 1, np.zeros((), np.int64))
     else:
         slots = _slots(np.empty(0, marks), index, math.prod(shape))
-    return finish(tables, slots, _Like(dtype, shape, len(shape)))
+    result = finish(tables, slots, _Like(dtype, shape, len(shape)))
+    return result if kind is None else np.asarray(result).astype(kind)
 
 
 def _boxes_of_chunks(labels: Any, max_label: int) -> Any:
