@@ -5,8 +5,10 @@
 // component is its first run. Slabs along the first axis side by side, then the seams between them one after the other.
 //
 // The links stand in the output itself: a slab has no more runs than elements, and when labels are written from the
-// last line to the first, the links of the lines before are still there. Beside it a bit per element is kept.
+// last line to the first, the links of the lines before are still there. Beside it 1.5 bits per element are kept.
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -20,12 +22,15 @@ namespace {
 
 constexpr int64_t SLAB = int64_t(1) << 21;  // elements: a few ms, so that Ctrl-C is answered
 
+constexpr size_t MOST_COVERS = 4;
+
 enum Offsets : int { BEFORE = 1, SAME = 2, AFTER = 4 };  // along the last axis, to the line of a neighbour
 
 struct Neighbour {
     std::vector<int8_t> step;  // per axis but the last
     int64_t lines = 0;         // that far back
     int offsets = 0;
+    std::vector<int> covers;   // neighbours whose middle element touches all of this one's: they join for it
 };
 
 inline uint64_t up_to(int i) { return (uint64_t(2) << i) - 1; }  // bits 0 to i
@@ -66,7 +71,8 @@ struct Grid {
         std::vector<int8_t> step(kept.size(), -1);
         const std::vector<int8_t> here(kept.size(), 0);
         for (; step < here; next(step)) {
-            Neighbour n{step, 0, 0};
+            Neighbour n;
+            n.step = step;
             const char* at = centre;
             for (size_t d = 0; d < kept.size(); ++d) {
                 at += step[d] * structure.strides[kept[d]];
@@ -75,6 +81,29 @@ struct Grid {
             for (int i = 0; i < 3; ++i) n.offsets |= (at[(i - 1) * structure.strides[last]] != 0) << i;
             if (n.offsets) neighbours.push_back(n);
         }
+        bool full = true;
+        for (const Neighbour& n : neighbours) full = full && n.offsets == 7;
+        int64_t most = 1;
+        for (size_t d = 0; d < kept.size(); ++d) most *= 3;
+        if (full && joined && static_cast<int64_t>(neighbours.size()) == most / 2) cover();
+    }
+    // Where all 26 neighbours count, most of them touch each other: an element that the one straight behind (in z) joins
+    // needs no other. Noise of 30 % is labelled in 2/3 of the time so. Those that touch most others come first.
+    void cover() {
+        auto touch = [&](const Neighbour& a, const Neighbour& b) {
+            for (size_t d = 0; d < a.step.size(); ++d)
+                if (std::abs(a.step[d] - b.step[d]) > 1) return false;
+            return true;
+        };
+        auto reach = [&](const Neighbour& a) {
+            return std::count_if(neighbours.begin(), neighbours.end(), [&](const Neighbour& b) { return touch(a, b); });
+        };
+        std::vector<Neighbour> sorted = neighbours;
+        std::stable_sort(sorted.begin(), sorted.end(), [&](const Neighbour& a, const Neighbour& b) { return reach(a) > reach(b); });
+        for (size_t i = 0; i < sorted.size(); ++i)
+            for (size_t k = 0; k < i && sorted[i].covers.size() < MOST_COVERS; ++k)
+                if (touch(sorted[i], sorted[k])) sorted[i].covers.push_back(static_cast<int>(k));
+        neighbours = sorted;
     }
     bool inside(const std::vector<int64_t>& at, const Neighbour& n) const {
         for (size_t d = 0; d < shape.size(); ++d) {
@@ -117,7 +146,7 @@ template <class Label> class Labeller {
     Labeller(const View& input, const View& structure, const View& background, bool equal, Label* out)
         : input_(input), background_(background), lines_(input, structure), equal_(equal), out_(out),
           bits_(new uint64_t[lines_.count * lines_.words]), starts_(equal ? new uint64_t[lines_.count * lines_.words] : nullptr),
-          first_(new Label[lines_.count]) {}
+          before_(new uint32_t[lines_.count * lines_.words]), first_(new Label[lines_.count]) {}
 
     int64_t run(int threads) {
         const int64_t plane = lines_.plane * lines_.length;
@@ -147,7 +176,8 @@ template <class Label> class Labeller {
     const bool equal_;
     Label* const out_;
     std::unique_ptr<uint64_t[]> bits_, starts_;
-    std::unique_ptr<Label[]> first_;  // run of each line
+    std::unique_ptr<uint32_t[]> before_;  // runs of a line before each word
+    std::unique_ptr<Label[]> first_;      // run of each line
     int64_t thick_ = 0;               // lines of a slab
     std::vector<int64_t> runs_, roots_;
     std::vector<Label> far_;
@@ -211,12 +241,15 @@ template <class Label> class Labeller {
             read<T>(line, input_.data + lines_.offset(at), flag);
             first_[line] = next;
             int64_t n = 0;
-            for (int64_t k = 0; k < lines_.words; ++k) n += count_bits(start(line, k));
+            for (int64_t k = 0; k < lines_.words; ++k) {
+                before_[line * lines_.words + k] = static_cast<uint32_t>(n);
+                n += count_bits(start(line, k));
+            }
             for (const Label stop = next + static_cast<Label>(n); next < stop; ++next) out_[next] = next;
             if (!n) continue;
             for (const Neighbour& other : lines_.neighbours)
                 if (line - other.lines >= begin(slab) && lines_.inside(at, other))
-                    touching<T>(line, line - other.lines, other.offsets, flag, [&](Label a, Label b) { joins += join(a, b); });
+                    touching<T>(line, other, covers(line, at, other, begin(slab)), flag, [&](Label a, Label b) { joins += join(a, b); });
         }
         runs_[slab] = next - base;
         roots_[slab] = runs_[slab] - joins;
@@ -224,39 +257,60 @@ template <class Label> class Labeller {
 
     // --- which runs of two lines touch: once each, or nearly so ---
 
-    template <class T, class Join> void touching(int64_t line, int64_t other, int offsets, uint8_t* flag, Join&& join) {
-        const bool plain = lines_.joined && !equal_ && (offsets & SAME);
-        if (offsets & SAME) meet<T, 0>(line, other, false, flag, join);
-        if (offsets & BEFORE) meet<T, -1>(line, other, plain, flag, join);
-        if (offsets & AFTER) meet<T, 1>(line, other, plain, flag, join);
+    struct Covers {
+        const uint64_t* of[MOST_COVERS];
+        int count = 0;
+        uint64_t at(int64_t k) const {
+            uint64_t word = 0;
+            for (int i = 0; i < count; ++i) word |= of[i][k];
+            return word;
+        }
+    };
+    // The lines from `first` on that join elements in place of `other`.
+    Covers covers(int64_t line, const std::vector<int64_t>& at, const Neighbour& other, int64_t first) const {
+        Covers found;
+        if (equal_) return found;
+        for (int i : other.covers) {
+            const Neighbour& n = lines_.neighbours[i];
+            if (line - n.lines >= first && lines_.inside(at, n)) found.of[found.count++] = bits(line - n.lines);
+        }
+        return found;
+    }
+    template <class T, class Join>
+    void touching(int64_t line, const Neighbour& n, const Covers& covers, uint8_t* flag, Join&& join) {
+        const int64_t other = line - n.lines;
+        const bool plain = lines_.joined && !equal_ && (n.offsets & SAME);
+        if (n.offsets & SAME) meet<T, 0>(line, other, false, covers, flag, join);
+        if (n.offsets & BEFORE) meet<T, -1>(line, other, plain, covers, flag, join);
+        if (n.offsets & AFTER) meet<T, 1>(line, other, plain, covers, flag, join);
     }
     // Runs that touch with element x here and x + s there. `corners`: only where no straight neighbours join them.
     template <class T, int s, class Join>
-    void meet(int64_t line, int64_t other, bool corners, uint8_t* flag, Join&& join) {
+    void meet(int64_t line, int64_t other, bool corners, const Covers& covers, uint8_t* flag, Join&& join) {
         const uint64_t *a = bits(line), *b = bits(other);
         const int64_t words = lines_.words;
         if (equal_) compare<T, s>(values<T>(line), values<T>(other), flag);
-        Label here = first_[line] - 1, there = first_[other] - 1;  // the last run before the word
+        const uint32_t *here = before_.get() + line * words, *there = before_.get() + other * words;
         uint64_t carry = 0;
         for (int64_t k = 0; k < words; ++k) {
-            const uint64_t from = start(line, k), to = start(other, k);
             uint64_t meets = a[k] & shifted<s>(b, k);
+            if (covers.count) meets &= ~covers.at(k);
+            if (corners) meets &= ~b[k] & ~shifted<s>(a, k);
+            if (meets && equal_) meets &= nonzero_bits(flag + 64 * k);
             if (meets) {
-                if (equal_) meets &= nonzero_bits(flag + 64 * k);
-                if (corners) meets &= ~b[k] & ~shifted<s>(a, k);
-                const uint64_t fresh = from | (s == 0 ? to : s < 0 ? to << 1 | (k ? start(other, k - 1) >> 63 : 0)
-                                                                   : to >> 1 | (k + 1 < words ? start(other, k + 1) << 63 : 0));
-                const Label offset = s > 0 ? there + static_cast<Label>(to & 1) : there;
-                const uint64_t counted = s > 0 ? to >> 1 | (k + 1 < words ? start(other, k + 1) << 63 : 0) : to;
-                for (uint64_t rest = meets & (~(meets << 1 | carry) | fresh); rest; rest &= rest - 1) {
+                const uint64_t from = start(line, k), to = start(other, k);
+                const uint64_t before = s < 0 && k ? start(other, k - 1) : 0, after = s > 0 && k + 1 < words ? start(other, k + 1) : 0;
+                const uint64_t moved = s == 0 ? to : s < 0 ? to << 1 | before >> 63 : to >> 1 | after << 63;
+                const Label mine = first_[line] + static_cast<Label>(here[k]) - 1;  // the last run before the word
+                const Label theirs = first_[other] + static_cast<Label>(there[k]) - 1 + static_cast<Label>(s > 0 ? to & 1 : 0);
+                for (uint64_t rest = meets & (~(meets << 1 | carry) | from | moved); rest; rest &= rest - 1) {
                     const int i = lowest_bit(rest);
                     const uint64_t mask = up_to(i);
-                    join(here + static_cast<Label>(count_bits(from & mask)),
-                         offset + static_cast<Label>(count_bits(counted & (s < 0 ? mask >> 1 : mask))));
+                    join(mine + static_cast<Label>(count_bits(from & mask)),
+                         theirs + static_cast<Label>(count_bits(s < 0 ? to & mask >> 1 : moved & mask)));
                 }
             }
             carry = meets >> 63;
-            here += static_cast<Label>(count_bits(from)), there += static_cast<Label>(count_bits(to));
         }
     }
     template <int s> uint64_t shifted(const uint64_t* b, int64_t k) const {  // bit i: that of element i + s
@@ -295,7 +349,7 @@ template <class Label> class Labeller {
         for (int64_t line = begin(slab); line < begin(slab) + lines_.plane; ++line, lines_.advance(at))
             for (const Neighbour& other : lines_.neighbours)
                 if (line - other.lines < begin(slab) && lines_.inside(at, other))
-                    touching<T>(line, line - other.lines, other.offsets, flag, [&](Label a, Label b) { join_slabs(a, b); });
+                    touching<T>(line, other, covers(line, at, other, 0), flag, [&](Label a, Label b) { join_slabs(a, b); });
     }
     void join_slabs(Label a, Label b) {
         a = root(a), b = root(b);

@@ -1,8 +1,8 @@
 """fastmed: medical images from archive to model, at the speed of the machine.
 
 The stages, in the order in which data flow: `archive` (read) -> `filters` -> `edges` -> `contours`, `segment` ->
-`features` -> `learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first use: a name is looked for
-in the ``__all__`` of the modules below, lightest first, so that a new operation is listed in its stage only.
+`features` -> `learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first use: a name is
+looked for in the ``__all__`` of the modules below, lightest first, so that a new operation is listed in its stage only.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def alike(found, wanted, tolerance=1e-12, scale=1.0):
     if isinstance(wanted, Exception):
         return isinstance(found, type(wanted))
     if isinstance(wanted, tuple | list):
-        return len(found) == len(wanted) and all(alike(f, w, tolerance, scale) for f, w in zip(found, wanted, strict=True))
+        pairs = zip(found, wanted, strict=False)
+        return len(found) == len(wanted) and all(alike(f, w, tolerance, scale) for f, w in pairs)
     found, wanted = np.asarray(found), np.asarray(wanted)
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         return False
@@ -84,14 +85,15 @@ def test_agrees_with_scipy(ndim, dtype, label_dtype, seed):
 def test_builds_layouts_and_bool(name, build):
     rng = np.random.default_rng(1)
     for dtype in "hfd?" if build[0] == "cpp" else "hd":
-        values, labels = (scene(rng, 3, dtype) if dtype != "?" else (rng.random((5, 4, 9)) < 0.7, rng.integers(0, 4, (5, 4, 9))))
-        wanted = outcome(scipy.ndimage, name, values, labels, [1, 3, 2])
-        if dtype == "?" and ("position" in name or name == "extrema"):
-            continue
+        values, labels = scene(rng, 3, "h" if dtype == "?" else dtype)
+        if dtype == "?":
+            values = values % 3 == 0
+            if name in EXTREMES[2:]:
+                continue  # which of equal values depends on SciPy's sort
         for layout in layouts(values) if build[0] == "cpp" else ["C", "strided"]:
-            found = ours(name, layouts(values)[layout], layouts(labels)[layout], [1, 3, 2])
-            found = found.astype(wanted.dtype) if isinstance(wanted, np.ndarray) and found.dtype != wanted.dtype else found
-            assert alike(found, wanted, TOLERANCE.get(dtype, 1e-12), 1e5) or layout == "byte-swapped", layout
+            variants = layouts(values)[layout], layouts(labels)[layout], [1, 3, 2]
+            found, wanted = ours(name, *variants), outcome(scipy.ndimage, name, *variants)
+            assert alike(found, wanted, TOLERANCE.get(dtype, 1e-12), 1e5), layout
 
 
 def test_ties_nan_and_infinity(build):
@@ -116,7 +118,8 @@ def test_labels_far_apart_and_negative(build):
 def test_sums_of_small_arrays_equal_scipys_to_the_bit(build):
     rng = np.random.default_rng(2)
     values, labels = rng.normal(size=(30, 40, 50)), rng.integers(0, 9, (30, 40, 50))
-    assert np.array_equal(fastmed.sum_labels(values, labels, range(9)), scipy.ndimage.sum_labels(values, labels, range(9)))
+    found, wanted = (module.sum_labels(values, labels, range(9)) for module in (fastmed, scipy.ndimage))
+    assert np.array_equal(found, wanted)
 
 
 def test_threads_do_not_matter(build, monkeypatch):
@@ -168,7 +171,8 @@ def test_chunks_equal_the_whole(ndim, dtype, seed):
                 continue  # without an index the first largest, of chunks the last
             parts = zip(found, wanted, strict=True) if name == "extrema" else [(found, wanted)]
             for f, w in parts:
-                assert np.allclose(f, w, rtol=TOLERANCE.get(dtype, 1e-12), atol=1e-12 * scale, equal_nan=True), (name, index)
+                near = {"rtol": TOLERANCE.get(dtype, 1e-12), "atol": 1e-12 * scale, "equal_nan": True}
+                assert np.allclose(f, w, **near), (name, index)
                 assert np.asarray(f).dtype == np.asarray(w).dtype or (name == "variance" and dtype == "f")
 
 

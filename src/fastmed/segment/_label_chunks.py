@@ -50,7 +50,8 @@ def labelled(image: Any, structure: np.ndarray, background: np.ndarray | None, d
         )
         return labels.rechunk(image.chunks), count
     name = f"label-{tokenize(image.name, structure, background, dtype)}"
-    kept, border, joined, numbers, total = (f"{name}-{part}" for part in ("kept", "border", "joined", "numbers", "count"))
+    parts = ("kept", "border", "joined", "numbers", "count")
+    kept, border, joined, numbers, total = (f"{name}-{part}" for part in parts)
     places = list(np.ndindex(*image.numblocks))
     borders = [(border, *i) for i in places]
     graph: dict[Any, Any] = {joined: (_join, image.chunks, structure, dtype, borders)}
@@ -186,7 +187,9 @@ def _pairs(chunks, structure, borders, parts, begins):
             tiles = np.empty(cut.shape, object)
             for place, k in np.ndenumerate(cut):
                 tile = borders[k].faces[axis][end][what]
-                tiles[place] = np.where(tile > 0, begins[k] + np.searchsorted(parts[k], tile), -1) if what == 0 else tile
+                if what == 0:
+                    tile = np.where(tile > 0, begins[k] + np.searchsorted(parts[k], tile), -1)
+                tiles[place] = tile
             found.append(np.block(tiles.tolist()).squeeze(axis))
         return found
 

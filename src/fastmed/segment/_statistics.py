@@ -714,7 +714,7 @@ def _sweep(values: np.ndarray, slots: Slots, wanted: Sequence[str]) -> Tables:
 
 def _squares(source: np.ndarray, slots: Slots, tables: Tables, rows: int, budget: int) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = tables.sums / tables.counts  # type: ignore[operator]
+        means = tables.sums / tables.counts
     squares = np.zeros((rows, slots.size))
     if source.size and slots.size:
         kernel("label_squares", __name__)(source, slots.labels, slots.low, means, squares, budget)

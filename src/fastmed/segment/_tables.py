@@ -80,7 +80,7 @@ def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
 def _between(a: Tables, b: Tables, both: np.ndarray) -> np.ndarray:
     """What the distance of two means adds to the squares (Chan, Golub and LeVeque 1979)."""
     with np.errstate(all="ignore"):
-        distance = b.sums / b.counts - a.sums / a.counts  # type: ignore[operator]
+        distance = b.sums / b.counts - a.sums / a.counts
         return np.where(both, distance * distance * (a.counts * (b.counts / (a.counts + b.counts))), 0.0)
 
 
