@@ -34,7 +34,8 @@ WHOLE_VOLUMES = {
 }
 #: What does not grow with the volume: threads of its own with their heaps, and the compiled function.
 FIXED = {"generic_filter": 8 << 20}
-FILTERS = sorted(name for name, op in OPERATIONS.items() if "output" in op.signature.parameters)
+#: Not `label`: into other dtypes than its own it goes by way of int32, as SciPy's does.
+FILTERS = sorted(name for name, op in OPERATIONS.items() if "output" in op.signature.parameters and name != "label")
 
 CHILD = """
 import ctypes, json, sys
