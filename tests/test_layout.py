@@ -22,6 +22,7 @@ ORDER = [
     {"archive"},
     {"filters"},
     {"edges"},
+    {"stream"},
     {"contours"},
     {"segment"},
     {"features"},

@@ -19,6 +19,7 @@ __all__ = [
     "NotCompiledWarning",
     "NotOfferedError",
     "RemoteError",
+    "OutputError",
     "RepeatedPositions",
     "SeriesError",
     "TableError",
@@ -46,6 +47,10 @@ class BackendError(FastmedError, RuntimeError):
 
 class NotOfferedError(FastmedError, NotImplementedError):
     """OpenCV takes such an argument, `fastmed.cv2` does not; the text says what it takes."""
+
+
+class OutputError(FastmedError, OSError):
+    """The output cannot be written (disk full, read-only...); what was there before is as it was."""
 
 
 class SeriesError(FastmedError, ValueError):

@@ -147,7 +147,7 @@ def map_with_halo(
     source = image
     for axis in wrap:
         source = _continued(source, axis, halo[axis])
-    cuts = [_cuts(chunks[a], halo[a], a in wrap) for a in range(image.ndim)]
+    cuts = [cuts_along(chunks[a], halo[a], a in wrap) for a in range(image.ndim)]
     pieces = [_pieces(source.chunks[a], cuts[a]) for a in range(image.ndim)]
     key = f"{name}-{tokenize(function, image.name, tuple(halo), tuple(sorted(wrap)), str(dtype), arguments)}"
     graph: dict[Any, Any] = {
@@ -170,8 +170,11 @@ def _continued(image: Any, axis: int, halo: tuple[int, int]) -> Any:
     return da.concatenate([ends[0], image, ends[1]], axis=axis)
 
 
-def _cuts(sizes: Sequence[int], halo: tuple[int, int], wrap: bool) -> list[tuple[int, int, slice]]:
-    """Per chunk: first and last element to take from the source, and what of the result to keep."""
+def cuts_along(sizes: Sequence[int], halo: tuple[int, int], wrap: bool) -> list[tuple[int, int, slice]]:
+    """Per chunk: first and last element to take from the source, and what of the result to keep.
+
+    With `wrap` the source has its own last ``halo[0]`` elements before it and its first ``halo[1]`` after it.
+    """
     ends = list(itertools.accumulate(sizes))
     cuts = []
     for end, size in zip(ends, sizes, strict=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import _archive
+from . import _archive, _filter
 from ._terminal import (
     BAD_INPUT,
     BUG,
@@ -298,3 +298,4 @@ def _score(evaluation: Any, synthetic: bool) -> str:
 
 
 _archive.register(app)
+_filter.register(app)

@@ -104,7 +104,7 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
     dtype = op.function(np.zeros((3,) * image.ndim, image.dtype), **rest).dtype
     wrap = chunks.wrapped_axes(image.ndim, {"mode": rest.get("mode", "reflect")})
     result = chunks.map_with_halo(
-        chunks.call_operation, image, _reach(op.name, image.ndim, rest), wrap=wrap, dtype=dtype, name=op.name,
+        chunks.call_operation, image, op.halo(image.ndim, **rest), wrap=wrap, dtype=dtype, name=op.name,
         arguments={"module": op.function.__module__, "name": op.name, "rest": rest},
     )
     if mask is None:
@@ -116,11 +116,9 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
     return da.map_blocks(np.multiply, result, inside, dtype=dtype)
 
 
-def _reach(name: str, ndim: int, rest: dict[str, Any]) -> tuple[tuple[int, int], ...]:
-    if name == "gradient_magnitude":
-        taps, _ = _operator(ndim, rest["operator"], rest["sigma"], rest["spacing"])
-        return tuple((len(s) // 2,) * 2 for s, _ in taps)
-    return _wide_halo(ndim) if name == "farid" else _halo(ndim)
+def _magnitude_halo(ndim, operator, sigma, spacing, **_):
+    taps, _ = _operator(ndim, operator, sigma, spacing)
+    return tuple((len(s) // 2,) * 2 for s, _ in taps)
 
 
 _FILTER = """{title}
@@ -164,24 +162,24 @@ _FILTER = """{title}
     """
 
 
-@operation(chunked=_with_mask)
+@operation(halo=_halo, chunked=_with_mask)
 def scharr(image: Any, mask: Any = None, *, axis: Any = None, mode: Any = "reflect", cval: float = 0.0) -> np.ndarray:
     return _filter("scharr", image, mask, axis, mode, cval)
 
 
-@operation(chunked=_with_mask)
+@operation(halo=_wide_halo, chunked=_with_mask)
 def farid(image: Any, mask: Any = None, *, axis: Any = None, mode: Any = "reflect", cval: float = 0.0) -> np.ndarray:
     return _filter("farid", image, mask, axis, mode, cval)
 
 
-@operation(chunked=_with_mask)
+@operation(halo=_halo, chunked=_with_mask)
 def sobel_edges(
     image: Any, mask: Any = None, *, axis: Any = None, mode: Any = "reflect", cval: float = 0.0
 ) -> np.ndarray:
     return _filter("sobel", image, mask, axis, mode, cval)
 
 
-@operation(chunked=_with_mask)
+@operation(halo=_halo, chunked=_with_mask)
 def prewitt_edges(
     image: Any, mask: Any = None, *, axis: Any = None, mode: Any = "reflect", cval: float = 0.0
 ) -> np.ndarray:
@@ -233,7 +231,7 @@ _DIAGONAL = """{title}
     """
 
 
-@operation(chunked=_with_mask, ndim=2)
+@operation(halo=_halo, chunked=_with_mask, ndim=2)
 def roberts(image: Any, mask: Any = None) -> np.ndarray:
     a, b = roberts_pos_diag(image, mask), roberts_neg_diag(image, mask)
     a *= a
@@ -244,12 +242,12 @@ def roberts(image: Any, mask: Any = None) -> np.ndarray:
     return a
 
 
-@operation(chunked=_with_mask, ndim=2)
+@operation(halo=_halo, chunked=_with_mask, ndim=2)
 def roberts_pos_diag(image: Any, mask: Any = None) -> np.ndarray:
     return _diagonal(image, mask, [[1.0, 0.0], [0.0, -1.0]])
 
 
-@operation(chunked=_with_mask, ndim=2)
+@operation(halo=_halo, chunked=_with_mask, ndim=2)
 def roberts_neg_diag(image: Any, mask: Any = None) -> np.ndarray:
     return _diagonal(image, mask, [[0.0, 1.0], [-1.0, 0.0]])
 
@@ -300,7 +298,7 @@ def _operator(ndim: int, operator: Any, sigma: Any, spacing: Any) -> tuple[list[
     return [OPERATORS[operator]] * ndim, [(gain / s) ** 2 for s in mm]
 
 
-@operation(chunked=_with_mask)
+@operation(halo=_magnitude_halo, chunked=_with_mask)
 def gradient_magnitude(
     image: Any,
     operator: str = "sobel",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -161,26 +162,50 @@ def _border(packed: Any, connectivity: int) -> tuple[np.ndarray, list[tuple[np.n
 
 def _join(shape: tuple[int, ...], connectivity: int, borders: list[Any]) -> list[np.ndarray]:
     """Per chunk and label: whether it hangs, over any borders, on a strong mark."""
-    flat = [good for good, _ in borders]
-    ends = np.cumsum([good.size for good in flat])
-    begins = ends - [good.size for good in flat]
-    number = np.arange(len(borders)).reshape(shape)
+    return join(shape, connectivity, [good for good, _ in borders], lambda k, axis, end: borders[k][1][axis][end])
+
+
+def join(
+    shape: tuple[int, ...], connectivity: int, good: list[np.ndarray], face: Callable[[int, int, int], np.ndarray]
+) -> list[np.ndarray]:
+    """Spread what is known of the labels of each chunk over the borders between chunks.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Number of chunks along each axis.
+    connectivity : int
+        Most axes in which neighbours may differ.
+    good : list of array of bool
+        Per chunk and label (0 is no label): whether it is good by itself.
+    face : callable
+        ``face(chunk, axis, end)``: the labels on the first (`end` 0) or last face of a chunk, one thick along `axis`.
+        Asked for one layer of chunks at a time.
+
+    Returns
+    -------
+    list of array of bool
+        Per chunk and label: whether it is good, or joined over any borders to one that is.
+    """
+    ends = np.cumsum([labels.size for labels in good])
+    begins = ends - [labels.size for labels in good]
+    number = np.arange(len(good)).reshape(shape)
 
     def seam(axis: int, i: int, end: int) -> np.ndarray:
         """The labels on one side of a layer of chunks, numbered over all chunks; -1 where there is no mark."""
         layer = number[(slice(None),) * axis + (slice(i, i + 1),)]
         parts = np.empty(layer.shape, object)
         for place, k in np.ndenumerate(layer):
-            face = borders[k][1][axis][end]
-            parts[place] = np.where(face > 0, face + begins[k], -1)
+            found = face(k, axis, end)
+            parts[place] = np.where(found > 0, found + begins[k], -1)
         return np.block(parts.tolist()).squeeze(axis)
 
     pairs = [np.empty((2, 0), np.int64)]
     for axis, count in enumerate(shape):
         for i in range(count - 1):
             pairs.append(_touching(seam(axis, i, 1), seam(axis, i + 1, 0), connectivity))
-    good = _hangs_on_good(np.concatenate(flat), np.concatenate(pairs, axis=1))
-    return [good[b:e] for b, e in zip(begins, ends, strict=True)]
+    joined = _hangs_on_good(np.concatenate(good), np.concatenate(pairs, axis=1))
+    return [joined[b:e] for b, e in zip(begins, ends, strict=True)]
 
 
 def _hangs_on_good(good: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -193,6 +218,63 @@ def _hangs_on_good(good: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return good_group[group]
 
 
+def undecided(marks: np.ndarray, connectivity: int, count: int) -> tuple[np.ndarray, np.ndarray, list[Any], int]:
+    """What the marks of one chunk decide, and what its neighbours must.
+
+    Parameters
+    ----------
+    marks : array of uint8
+        0, 1 weak, 2 strong.
+    connectivity : int
+        Most axes in which neighbours may differ.
+    count : int
+        Threads.
+
+    Returns
+    -------
+    decided : array of bool
+        What hangs on a strong mark of this chunk.
+    rest : array of bool
+        Weak marks that do not, but reach a face of the chunk.
+    faces : list of pairs of array of int32
+        Per axis the first and last face: 0 no mark, 1 decided, from 2 on the parts of the rest.
+    n : int
+        The highest label.
+    """
+    decided = marks.copy()
+    kernel("hysteresis", __name__)(decided, connectivity, count)
+    decided = decided.view(bool)
+    rest = (marks > 0) & ~decided
+    places = [(slice(None),) * axis + (end,) for axis in range(marks.ndim) for end in (slice(0, 1), slice(-1, None))]
+    n, parts = 1, [np.zeros(rest[place].shape, np.int32) for place in places]
+    if any(rest[place].any() for place in places):
+        labels = _labels(rest, connectivity)
+        known = np.unique(np.concatenate([labels[place].ravel() for place in places]))
+        table = np.zeros(int(labels.max()) + 1, np.int32)
+        known = known[known > 0]
+        table[known] = np.arange(2, known.size + 2)
+        n += known.size
+        parts = [table[labels[place]] for place in places]
+        rest = (table > 0)[labels]
+    else:
+        rest[...] = False
+    faces = [np.where(decided[place], 1, part).astype(np.int32) for place, part in zip(places, parts, strict=True)]
+    return decided, rest, list(zip(faces[::2], faces[1::2], strict=True)), n
+
+
+def settle(decided: np.ndarray, rest: np.ndarray, faces: list[Any], good: np.ndarray, connectivity: int,
+           count: int) -> np.ndarray:  # fmt: skip
+    """The result for one chunk, once it is known which of its labels are good (see :func:`undecided`)."""
+    if not good[2:].any():
+        return decided
+    marks = rest.view(np.uint8).copy()
+    for axis, pair in enumerate(faces):
+        for end, face in zip((slice(0, 1), slice(-1, None)), pair, strict=True):
+            marks[(slice(None),) * axis + (end,)][(face > 1) & good[face]] = 2
+    kernel("hysteresis", __name__)(marks, connectivity, count)
+    return decided | marks.view(bool)
+
+
 def _touching(a: np.ndarray, b: np.ndarray, connectivity: int) -> np.ndarray:
     """Pairs of labels that meet across a seam, straight or as diagonally as the connectivity has it."""
     if a.size == 0 or b.size == 0:
@@ -202,8 +284,8 @@ def _touching(a: np.ndarray, b: np.ndarray, connectivity: int) -> np.ndarray:
         if np.count_nonzero(shift) < connectivity:
             one = a[tuple(slice(max(s, 0), a.shape[d] + min(s, 0)) for d, s in enumerate(shift))]
             other = b[tuple(slice(max(-s, 0), a.shape[d] + min(-s, 0)) for d, s in enumerate(shift))]
-            pair = np.stack([one.ravel(), other.ravel()])
-            found.append(np.unique(pair[:, (pair >= 0).all(axis=0)], axis=1))
+            both = (one >= 0) & (other >= 0)
+            found.append(np.unique(np.stack([one[both], other[both]]), axis=1))
     return np.concatenate(found, axis=1)
 
 

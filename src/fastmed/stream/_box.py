@@ -1,0 +1,36 @@
+"""Boxes: which part of a volume, one (first, last) per axis."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+Box = tuple[tuple[int, int], ...]
+
+
+def shape_of(box: Box) -> tuple[int, ...]:
+    return tuple(last - first for first, last in box)
+
+
+def slices_of(box: Box, origin: Sequence[int] | None = None) -> tuple[slice, ...]:
+    """For indexing an array whose element 0 lies at `origin`."""
+    origin = origin or (0,) * len(box)
+    return tuple(slice(first - o, last - o) for (first, last), o in zip(box, origin, strict=True))
+
+
+def sizes_along(n: int, block: int) -> list[int]:
+    """Sizes of the blocks of an axis of `n`."""
+    return [min(block, n - first) for first in range(0, n, block)]
+
+
+def runs(shape: Sequence[int], box: Box) -> Iterator[tuple[int, int]]:
+    """(first, count) of the stretches of a C-ordered array that a box covers, in its own order."""
+    inner = len(shape) - 1
+    while inner > 0 and box[inner] == (0, shape[inner]):
+        inner -= 1
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    first, last = box[inner]
+    for lead in itertools.product(*(range(*span) for span in box[:inner])):
+        base = sum(i * step for i, step in zip(lead, steps, strict=False))
+        yield base + first * steps[inner], (last - first) * steps[inner]
