@@ -53,8 +53,8 @@ def filter_volume(
     Every option of the operation is an option here: `--sigma 2`, `--size 3,5,5`, `--mode nearest`,
     `--low-threshold 20`. Sigmas and sizes with a unit (`--sigma 2mm`) are taken in mm.
 
-    OUT appears when it is whole. What is done is kept in a folder beside it: after a kill, Ctrl-C or a full disk the same
-    command goes on where it was.
+    OUT appears when it is whole. What is done is kept in a folder beside it: after a kill, Ctrl-C or a full disk the
+    same command goes on where it was.
 
     Example: `fastmed filter ct.zarr smooth.zarr --op gaussian --sigma 2mm --memory 2GB`
     """

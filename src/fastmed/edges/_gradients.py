@@ -117,8 +117,8 @@ def _with_mask(op: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _magnitude_halo(ndim, operator, sigma, spacing, **_):
-    taps, _ = _operator(ndim, operator, sigma, spacing)
-    return tuple((len(s) // 2,) * 2 for s, _ in taps)
+    operators = _operator(ndim, operator, sigma, spacing)[0]
+    return tuple((len(s) // 2,) * 2 for s, _ in operators)
 
 
 _FILTER = """{title}

@@ -196,7 +196,7 @@ def join(
         layer = number[(slice(None),) * axis + (slice(i, i + 1),)]
         parts = np.empty(layer.shape, object)
         for place, k in np.ndenumerate(layer):
-            found = face(k, axis, end)
+            found = face(int(k), axis, end)
             parts[place] = np.where(found > 0, found + begins[k], -1)
         return np.block(parts.tolist()).squeeze(axis)
 

@@ -221,7 +221,7 @@ def _work_folder(work: Path) -> Iterator[None]:
     """The folder, held by this process alone."""
     with writing(work.name):
         work.mkdir(exist_ok=True)
-        held = open(work / "lock", "ab")
+        held = open(work / "lock", "ab")  # noqa: SIM115
     try:
         with contextlib.suppress(ImportError):  # no fcntl elsewhere than on POSIX
             import fcntl
@@ -329,7 +329,7 @@ def _run(job: Job, log: _Log, execute: Execute, report: Progress) -> None:
     unwritten = [n for n in job.plan.order() if n not in log.done("write")]
     if not unwritten:
         return
-    log.keep("mark", lambda n, _: job.marks(n).exists())
+    log.keep("mark", lambda n, count: not count or job.marks(n).exists())
     _each(job, log, execute, report, "mark", "mark", [(n,) for n in job.plan.order()])
     counts = log.done("mark")
     good = [np.arange(counts[n] + 1) == 1 for n in range(job.plan.n_blocks)]

@@ -1,4 +1,4 @@
-"""Many blocks: on threads of this process, or on a Dask cluster. No graph is built; a block is sent when one is done."""
+"""Many blocks, on threads of this process or on a Dask cluster. No graph is built: a block is sent when one is done."""
 
 from __future__ import annotations
 

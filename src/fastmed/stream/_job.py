@@ -19,7 +19,7 @@ from .._engine.threads import num_threads
 from ..edges import _hysteresis
 from ..errors import OutputError
 from ._plan import Plan
-from ._sinks import Parts, Sink
+from ._sinks import Parts, Sink, any_in
 from ._sources import Source
 from ._steps import Step
 
@@ -42,17 +42,40 @@ class Job:
         return source
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "source"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("source", "known")}
 
     # --- one block ------------------------------------------------------------------------------------------
 
     def computed(self, number: int) -> np.ndarray:
         """The step's result for a block."""
         spans, keep = self.plan.around(number)
+        value = self.source.value_around(spans)
+        if value is not None:
+            return self._of_one_value(value, tuple(last - first for first, last in spans), keep)
         block = self.source.read_around(spans, self.plan.wrapped())
-        result = self.step.compute(block)
-        del block
-        return result if result.shape == tuple(k.stop - k.start for k in keep) else np.ascontiguousarray(result[keep])
+        return self.step.compute(block)[keep]
+
+    def _of_one_value(self, value: Any, shape: tuple[int, ...], keep: tuple[slice, ...]) -> np.ndarray:
+        """The result for a block of one value: computed once for each shape, where it is of one value again."""
+        key = (shape, tuple((k.start, k.stop) for k in keep))
+        if key not in self.known:
+            result = self.step.compute(np.full(shape, value, self.source.dtype))[keep]
+            first = result[(slice(0, 1),) * result.ndim].copy()
+            # compared as bytes: a zero is not a negative zero, and a NaN is itself
+            same = all((plane.view(np.uint8) == first.view(np.uint8).ravel()).all()
+                       for plane in (np.ascontiguousarray(p)[..., None] for p in result))  # fmt: skip
+            self.known[key] = first if same else None
+            return result
+        found = self.known[key]
+        wanted = tuple(k.stop - k.start for k in keep)
+        if found is None:
+            return self.step.compute(np.full(shape, value, self.source.dtype))[keep]
+        return np.broadcast_to(found, wanted)
+
+    @functools.cached_property
+    def known(self) -> dict[Any, np.ndarray | None]:
+        """What blocks of one value give, by their shape."""
+        return {}
 
     def local(self, number: int) -> Parts:
         """Read, compute, write."""
@@ -60,9 +83,13 @@ class Job:
             return self._write(number, self.computed(number))
 
     def mark(self, number: int) -> int:
-        """Marks of a block, and what its neighbours must decide, into a file; the number of its labels."""
+        """Marks of a block, and what its neighbours must decide, into a file; the number of its labels, 0 and no file
+        where there are no marks."""
         with num_threads(self.plan.threads):
             marks = self.computed(number)
+            if not any_in(marks):
+                return 0
+            marks = np.ascontiguousarray(marks)
             decided, rest, faces, count = _hysteresis.undecided(marks, self.step.connectivity, self.plan.threads)
         named = {f"face{axis}{end}": face for axis, pair in enumerate(faces) for end, face in enumerate(pair)}
         packed = {"decided": np.packbits(decided), "rest": np.packbits(rest)}
@@ -74,6 +101,8 @@ class Job:
         """The result of a block whose labels are known."""
         box = self.plan.box(number)
         shape = tuple(last - first for first, last in box)
+        if not good.size > 1:
+            return self._write(number, np.broadcast_to(np.zeros((), bool), shape))
         with np.load(self.marks(number)) as stored, num_threads(self.plan.threads):
             decided, rest = (
                 np.unpackbits(stored[name], count=int(np.prod(shape))).view(bool).reshape(shape)
@@ -88,6 +117,10 @@ class Job:
 
     def face(self, number: int, axis: int, end: int) -> np.ndarray:
         """Labels on a face of a block that :meth:`mark` has been through."""
+        if not self.marks(number).exists():
+            shape = [last - first for first, last in self.plan.box(number)]
+            shape[axis] = 1
+            return np.zeros(shape, np.int32)
         with np.load(self.marks(number)) as stored:
             return stored[f"face{axis}{end}"]
 
@@ -118,7 +151,7 @@ def writing(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Any]:
-    """Write a file that is whole or not there, even after a kill. It needs not outlive the machine: no flush to disk."""
+    """Write a file that is whole or not there, even after a kill. It need not outlive a power cut: no flush."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "wb") as file:

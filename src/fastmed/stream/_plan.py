@@ -216,7 +216,7 @@ class Costs:
         if len(block) != len(self.shape) or any(b < 1 for b in block):
             raise ValueError(f"block must have {len(self.shape)} sizes of at least 1, found {tuple(block)}")
         units = (1,) * len(block) if self.flat else self.unit()
-        return tuple(min(n, -(-b // u) * u) for n, b, u in zip(self.shape, block, units, strict=True))
+        return tuple(min(n, -(-int(b) // u) * u) for n, b, u in zip(self.shape, block, units, strict=True))
 
     def extra(self, block: Sequence[int]) -> float:
         return math.prod((b + h[0] + h[1]) / b if b < n else 1.0
@@ -241,7 +241,7 @@ def make_plan(costs: Costs, memory: int, threads: int, block: Sequence[int] | No
         cache = min(costs.cache_bytes(found, workers), room - workers * used)
         if workers * used <= room:
             # one block of several threads waits while it is read and written
-            price = costs.extra(found) * (1 + 0.1 * math.log2(threads / workers)) * _idle(costs, found, workers)
+            price = costs.extra(found) * (1 + 0.3 * math.log2(threads / workers)) * _idle(costs, found, workers)
             plan = Plan(
                 costs.shape, found, costs.halo, costs.wrap, costs.chunks(), workers, max(1, threads // workers),
                 used, max(cache, 0), base, memory, costs.passes,

@@ -94,7 +94,7 @@ class Flat(Sink):
         return ((start + first * item, count * item) for first, count in runs(self.shape, box))
 
     def write(self, box: Box, block: np.ndarray) -> Parts:
-        view = memoryview(np.ascontiguousarray(block, self.dtype).reshape(-1).view(np.uint8))
+        view = np.ascontiguousarray(block, self.dtype).reshape(-1).view(np.uint8).data
         with open(self.path, "r+b", buffering=0) as file:
             at = 0
             for first, count in self._runs(box):
@@ -154,14 +154,24 @@ class Zarr(Sink):
             return self._array
 
     def write(self, box: Box, block: np.ndarray) -> Parts:
-        self._opened()[slices_of(box)] = block.view(self.stored) if block.dtype == bool else block
+        array, origin = self._opened(), [first for first, _ in box]
+        block = block.view(self.stored) if block.dtype == bool else block
+        for _, place in self._pieces(box):
+            part = block[slices_of(place, origin)]
+            if any_in(part):
+                array[slices_of(place)] = part
         return self.digest(box)
 
-    def digest(self, box: Box) -> Parts:
+    def _pieces(self, box: Box) -> Iterable[tuple[str, Box]]:
+        """File and place of the chunks in a box."""
         assert self.chunks is not None
         spans = [range(a // c, -(-b // c)) for (a, b), c in zip(box, self.chunks, strict=True)]
-        names = ("/".join(["0", "c", *map(str, index)]) for index in itertools.product(*spans))
-        return {name: noted for name in names if (noted := _noted(self.path / name))}
+        for index in itertools.product(*spans):
+            place = tuple((i * c, min(i * c + c, n)) for i, c, n in zip(index, self.chunks, self.shape, strict=True))
+            yield "/".join(["0", "c", *map(str, index)]), place
+
+    def digest(self, box: Box) -> Parts:
+        return {name: noted for name, _ in self._pieces(box) if (noted := _noted(self.path / name))}
 
     def finish(self, parts: Iterable[Parts]) -> None:
         manifest = {name: noted for part in parts for name, noted in part.items()}
@@ -171,6 +181,13 @@ class Zarr(Sink):
             manifest[name] = noted
         (self.path / MANIFEST).write_text(json.dumps(dict(sorted(manifest.items()))))
         super().finish(parts)
+
+
+def any_in(block: np.ndarray) -> bool:
+    """Whether a block holds anything but zeros, which a chunk without a file stands for; -0.0 is no zero here."""
+    if block.size and not any(block.strides):
+        block = block[(slice(0, 1),) * block.ndim]
+    return bool(block.any()) or (block.dtype.kind == "f" and bool(np.signbit(block).any()))
 
 
 def _noted(path: Path) -> list[Any] | None:
@@ -196,7 +213,7 @@ def check_sink(path: Path, dtype: np.dtype, about: About) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"the output's name must end with one of {', '.join(SUFFIXES)}; found {path.name!r}")
-    if suffix == ".nii" and dtype != bool and dtype not in _NIFTI_TYPES:
+    if suffix == ".nii" and dtype.kind != "b" and dtype not in _NIFTI_TYPES:
         raise ValueError(f"NIfTI cannot hold {dtype}; output= names another dtype")
     if suffix == ".zarr" and about.volume((1,) * len(about.axes), np.uint8).sheared:
         raise GeometryError("the axes are not perpendicular (gantry tilt?), and OME-Zarr cannot hold a shear: resample")

@@ -71,6 +71,15 @@ class Source:
         """The voxels of a box, a new array in C order."""
         raise NotImplementedError
 
+    def filled_with(self, box: Box) -> Any:
+        """The value of all voxels in a box, where that is known without reading them; else None."""
+        return None
+
+    def value_around(self, spans: Sequence[tuple[int, int]]) -> Any:
+        """As :meth:`filled_with`, for spans that may reach over the ends."""
+        inside = tuple((max(first, 0), min(last, n)) for (first, last), n in zip(spans, self.shape, strict=True))
+        return self.filled_with(inside) if list(inside) == list(spans) else None
+
     def read_around(self, spans: Sequence[tuple[int, int]], wrap: frozenset[int]) -> np.ndarray:
         """The voxels of spans that, along axes in `wrap`, reach over the ends and go on at the other one."""
         pieces = [_wrapped(*span, n) if axis in wrap else [span]
@@ -136,6 +145,8 @@ class Chunked(Source):
     def __init__(self, array: Any, chunks: Sequence[int], about: About, identity: str) -> None:
         super().__init__(array.shape, array.dtype.newbyteorder("="), about, identity)
         self.array, self.chunks = array, tuple(int(c) for c in chunks)
+        self.fill: Any = 0
+        self.stored_at: Callable[[tuple[int, ...]], Path] | None = None  # chunks without a file are all `fill`
         self._kept: OrderedDict[tuple[int, ...], np.ndarray] = OrderedDict()
         self._bytes, self.limit = 0, 0
         self._lock = threading.Lock()
@@ -143,17 +154,28 @@ class Chunked(Source):
 
     def read(self, box: Box) -> np.ndarray:
         assert self.chunks is not None
-        result = np.empty(shape_of(box), self.dtype)
+        # of zeros, not empty: what no chunk covers costs no writing where the fill is 0
+        result = np.full(shape_of(box), self.fill, self.dtype) if self.fill else np.zeros(shape_of(box), self.dtype)
         origin = [first for first, _ in box]
-        for index in itertools.product(
-            *(range(first // c, -(-last // c)) for (first, last), c in zip(box, self.chunks, strict=True))
-        ):
+        for index in self._touched(box):
+            if self.stored_at is not None and not self.stored_at(index).exists():
+                continue
             place = self._place(index)
             common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, place, strict=True))
             inside = all(p == c for p, c in zip(place, common, strict=True))
             part = self._chunk(index, place, keep=not inside)
             result[slices_of(common, origin)] = part[slices_of(common, [p[0] for p in place])]
         return result
+
+    def _touched(self, box: Box) -> Iterator[tuple[int, ...]]:
+        assert self.chunks is not None
+        spans = zip(box, self.chunks, strict=True)
+        return itertools.product(*(range(first // c, -(-last // c)) for (first, last), c in spans))
+
+    def filled_with(self, box: Box) -> Any:
+        if self.stored_at is None or any(self.stored_at(index).exists() for index in self._touched(box)):
+            return None
+        return self.fill
 
     def _place(self, index: tuple[int, ...]) -> Box:
         assert self.chunks is not None
@@ -193,8 +215,9 @@ class Chunked(Source):
 
 def open_source(
     place: Any, *, shape: Sequence[int] | None = None, dtype: Any = None, key: str | None = None,
-    spacing: Sequence[float] | None = None, work: Path | None = None, progress: Callable[[int, int], None] | None = None,
-) -> Source:
+    spacing: Sequence[float] | None = None, work: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Source:  # fmt: skip
     """The source at a path, or of an array or a Volume.
 
     Parameters
@@ -206,8 +229,8 @@ def open_source(
     spacing : sequence of float, optional
         Millimetres along (z, y, x), where the file does not know them.
     work : Path, optional
-        Folder for the voxels of formats of which no part can be had by itself (gzip, DICOM): these are unpacked into it,
-        slice by slice. None: such a source can be described, not read.
+        Folder for the voxels of formats of which no part can be had by itself (gzip, DICOM): these are unpacked into
+        it, slice by slice. None: such a source can be described, not read.
     progress : callable, optional
         ``progress(done, total)`` while that goes on.
     """
@@ -240,7 +263,7 @@ def open_source(
 
 def identity_of(path: Path) -> str:
     """Of a file or folder: its size and time, no digest of its bytes."""
-    files = sorted(path.rglob("*.json")) + [path] if path.is_dir() else [path]
+    files = [*sorted(path.glob("*.json")), *sorted(path.glob("*/*.json")), path] if path.is_dir() else [path]
     facts = [(str(f.resolve()), f.stat().st_size if f.is_file() else 0, f.stat().st_mtime_ns) for f in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -303,8 +326,9 @@ def nifti_facts(path: Path) -> tuple[tuple[int, ...], np.dtype, int, tuple[float
     shape = tuple(int(n) for n in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    about = About((np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)[:, [2, 1, 0, 3]], axes=_axes(len(shape)), placed=True)
-    proxy = image.dataobj
+    affine = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)[:, [2, 1, 0, 3]]
+    about = About(affine, axes=_axes(len(shape)), placed=True)
+    proxy: Any = image.dataobj
     scale = None if proxy.slope == 1 and proxy.inter == 0 else (float(proxy.slope), float(proxy.inter))
     return shape[::-1], proxy.dtype, int(proxy.offset), scale, about
 
@@ -366,6 +390,10 @@ def _open_zarr(path: Path, key: str | None) -> Source:
         array = node
     about = about or About(axes=_axes(array.ndim))
     source = Chunked(array, array.chunks, about, identity_of(path))
+    if getattr(array, "shards", None) is None and array.fill_value is not None:
+        folder = path / array.path if array.path else path
+        source.fill = array.fill_value
+        source.stored_at = lambda index: folder / array.metadata.encode_chunk_key(index)
     if isinstance(attributes.get("fastmed"), dict) and attributes["fastmed"].get("dtype") == "bool":
         source.dtype = np.dtype(bool)
     return source
@@ -380,7 +408,8 @@ def _array_of(group: Any, attributes: dict[str, Any], key: str | None) -> tuple[
             array = group[level["path"]]
             return array, _about_zarr(attributes, scales[0], level, array.ndim)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise DecodeError(f"the description of this OME-Zarr cannot be understood ({type(error).__name__})") from None
+            kind = type(error).__name__
+            raise DecodeError(f"the description of this OME-Zarr cannot be understood ({kind})") from None
     return _chosen(dict(_arrays(group)), key), None
 
 
