@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 Box = tuple[tuple[int, int], ...]
+
+
+_held = threading.local()
+
+
+def scratch(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """An array of this thread that the next call with this name takes again.
+
+    New pages for every block cost a Gaussian on two threads half as much again (5.9 for 3.8 ns per voxel).
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    held = getattr(_held, name, None)
+    if held is None or held.nbytes < size:
+        setattr(_held, name, None)
+        held = np.empty(size, np.uint8)
+        setattr(_held, name, held)
+    return held[:size].view(dtype).reshape(tuple(shape))
 
 
 def shape_of(box: Box) -> tuple[int, ...]:

@@ -192,9 +192,9 @@ class Costs:
             min(b + h[0] + h[1], n + (h[0] + h[1]) * (a in self.wrap))
             for a, (b, h, n) in enumerate(zip(block, self.halo, self.shape, strict=True))
         )
-        out = math.prod(block) * self.bytes_out
+        out = math.prod(block) * self.bytes_out * (self.flat or self.scratch > 0)
         chunk = math.prod(self.chunks()) * (self.bytes_in + self.bytes_out) * ENCODING
-        return read * (self.bytes_in + self.bytes_out + self.scratch) + out + (0 if self.flat else min(chunk, 2 * out))
+        return read * (self.bytes_in + self.bytes_out + self.scratch) + out + (0 if self.flat else chunk)
 
     def cache_bytes(self, block: Sequence[int], workers: int) -> int:
         """For two layers of stored chunks beside the blocks at work: between one block and the next along axis 0."""

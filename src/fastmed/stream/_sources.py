@@ -19,7 +19,7 @@ import numpy as np
 from ..archive._write import MANIFEST
 from ..errors import DecodeError, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
-from ._box import Box, shape_of, slices_of
+from ._box import Box, scratch, shape_of, slices_of
 
 RAW = (".raw", ".bin", ".dat")
 HDF5 = (".h5", ".hdf5", ".he5")
@@ -67,8 +67,8 @@ class Source:
         if self.dtype.kind not in "biuf":
             raise UnsupportedImageError(f"the input must be of bool, integers or floats, found {self.dtype}")
 
-    def read(self, box: Box) -> np.ndarray:
-        """The voxels of a box, a new array in C order."""
+    def read(self, box: Box, into: np.ndarray | None = None) -> np.ndarray:
+        """The voxels of a box in C order: a new array, or `into`."""
         raise NotImplementedError
 
     def filled_with(self, box: Box) -> Any:
@@ -81,11 +81,15 @@ class Source:
         return self.filled_with(inside) if list(inside) == list(spans) else None
 
     def read_around(self, spans: Sequence[tuple[int, int]], wrap: frozenset[int]) -> np.ndarray:
-        """The voxels of spans that, along axes in `wrap`, reach over the ends and go on at the other one."""
+        """The voxels of spans that, along axes in `wrap`, reach over the ends and go on at the other one.
+
+        The array is this thread's, until it calls again.
+        """
         pieces = [_wrapped(*span, n) if axis in wrap else [span]
                   for axis, (span, n) in enumerate(zip(spans, self.shape, strict=True))]  # fmt: skip
         if all(len(p) == 1 for p in pieces):
-            return self.read(tuple(p[0] for p in pieces))
+            box = tuple(p[0] for p in pieces)
+            return self.read(box, scratch("block", shape_of(box), self.dtype))
         parts = np.empty(tuple(len(p) for p in pieces), object)
         for place in np.ndindex(*parts.shape):
             parts[place] = self.read(tuple(p[i] for p, i in zip(pieces, place, strict=True)))
@@ -116,13 +120,13 @@ class Raw(Source):
         if found < wanted:
             raise TruncatedPixels(f"the voxels are truncated: {found} bytes, {wanted} wanted")
 
-    def read(self, box: Box) -> np.ndarray:
+    def read(self, box: Box, into: np.ndarray | None = None) -> np.ndarray:
         (first, last), *inner = box
         step = math.prod(self.shape[1:]) * self.stored.itemsize
         planes = np.memmap(self.path, self.stored, "r", self.offset + first * step, (last - first, *self.shape[1:]))
         part = planes[(slice(None), *slices_of(tuple(inner)))]
         if self.scale is None:
-            return part.astype(self.dtype, order="C", copy=True).view(np.ndarray)
+            return _copied(part, self.dtype, into)
         from nibabel.volumeutils import apply_read_scaling
 
         return np.asarray(apply_read_scaling(np.array(part), *self.scale)).astype(np.float32)
@@ -135,8 +139,14 @@ class Memory(Source):
         super().__init__(array.shape, array.dtype.newbyteorder("="), about, f"memory-{id(array)}")
         self.array = array
 
-    def read(self, box: Box) -> np.ndarray:
-        return self.array[slices_of(box)].astype(self.dtype, order="C", copy=True)
+    def read(self, box: Box, into: np.ndarray | None = None) -> np.ndarray:
+        return _copied(self.array[slices_of(box)], self.dtype, into)
+
+
+def _copied(part: np.ndarray, dtype: np.dtype, into: np.ndarray | None) -> np.ndarray:
+    result = np.empty(part.shape, dtype) if into is None else into
+    result[...] = part
+    return result
 
 
 class Chunked(Source):
@@ -152,16 +162,15 @@ class Chunked(Source):
         self._lock = threading.Lock()
         self._reading: dict[tuple[int, ...], threading.Lock] = {}
 
-    def read(self, box: Box) -> np.ndarray:
-        assert self.chunks is not None
-        # of zeros, not empty: what no chunk covers costs no writing where the fill is 0
-        result = np.full(shape_of(box), self.fill, self.dtype) if self.fill else np.zeros(shape_of(box), self.dtype)
+    def read(self, box: Box, into: np.ndarray | None = None) -> np.ndarray:
+        result = np.empty(shape_of(box), self.dtype) if into is None else into
         origin = [first for first, _ in box]
         for index in self._touched(box):
-            if self.stored_at is not None and not self.stored_at(index).exists():
-                continue
             place = self._place(index)
             common = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, place, strict=True))
+            if self.stored_at is not None and not self.stored_at(index).exists():
+                result[slices_of(common, origin)] = self.fill
+                continue
             inside = all(p == c for p, c in zip(place, common, strict=True))
             part = self._chunk(index, place, keep=not inside)
             result[slices_of(common, origin)] = part[slices_of(common, [p[0] for p in place])]

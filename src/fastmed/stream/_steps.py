@@ -12,6 +12,7 @@ import numpy as np
 from .._engine import chunks
 from .._engine.operation import OPERATIONS, Operation
 from ..edges import _canny, _hysteresis
+from ._box import scratch
 
 #: Bytes per element beside a block and its result: what the operation, and linking, take in between.
 _SCRATCH = {"gaussian_laplace": 8, "gaussian_gradient_magnitude": 8, "laplace": 8, "roberts": 16}
@@ -45,12 +46,15 @@ class Step:
     connectivity: int = 0
 
     def compute(self, block: np.ndarray) -> np.ndarray:
-        """The result, or the marks, for a block with its halo."""
+        """The result, or the marks, for a block with its halo; the thread's next block may overwrite it."""
         if self.name == "canny":
             return _canny.marks_of_block(block, **self.arguments)
         if self.name == "apply_hysteresis_threshold":
             return _hysteresis._marks(block, **self.arguments)
-        return OPERATIONS[self.name].function(block, **self.arguments)
+        arguments = self.arguments
+        if "output" in arguments:
+            arguments = {**arguments, "output": scratch("result", block.shape, self.dtype)}
+        return OPERATIONS[self.name].function(block, **arguments)
 
     @property
     def scratch(self) -> int:
