@@ -159,7 +159,8 @@ def main() -> None:
                 per_second = voxels / summary["seconds"]
                 print(
                     f"| {op} | {gib:g} | {summary['seconds']:.0f} | {per_second / 1e6:.1f} | {rate / 1e6:.1f} | "
-                    f"{100 * per_second / rate:.0f} % | {100 * voxels / seconds / rate_processor:.0f} % | {peak / 1e6:.0f} | {seen:,} |",
+                    f"{100 * per_second / rate:.0f} % | {100 * voxels / seconds / rate_processor:.0f} % | "
+                    f"{peak / 1e6:.0f} | {seen:,} |",
                     flush=True,
                 )
                 shutil.rmtree(out)

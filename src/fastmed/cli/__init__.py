@@ -1,4 +1,4 @@
-"""The command line: ``fastmed demo|extract|train|report|doctor``."""
+"""The command line: ``fastmed demo|extract|train|report|filter|doctor``."""
 
 from __future__ import annotations
 

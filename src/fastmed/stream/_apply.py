@@ -169,7 +169,7 @@ def apply(
         reopen: Any = functools.partial(open_it, work=work) if client is not None else lambda: opened
         threads = 1 if client is not None else threads or get_num_threads()
         chosen, sink, log = _resumed(opened, step, target, work, as_bytes(memory), threads, block)
-        job = Job(reopen, sink, step, chosen, work)
+        job = Job(reopen, sink, step, chosen, work, target.name)
         execute: Execute = on_threads if client is None else on_cluster(client)
         reused = len(log.done("write"))
         _run(job, log, execute, report)

@@ -33,6 +33,7 @@ class Job:
     step: Step
     plan: Plan
     work: Path
+    name: str  # of the output
 
     @functools.cached_property
     def source(self) -> Source:
@@ -130,7 +131,7 @@ class Job:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        with writing(self.sink.path.name):
+        with writing(self.name):
             yield
 
 
