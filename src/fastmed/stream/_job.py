@@ -18,6 +18,7 @@ import numpy as np
 from .._engine.threads import num_threads
 from ..edges import _hysteresis
 from ..errors import OutputError
+from ._box import scratch
 from ._plan import Plan
 from ._sinks import Parts, Sink, any_in
 from ._sources import Source
@@ -59,19 +60,20 @@ class Job:
     def _of_one_value(self, value: Any, shape: tuple[int, ...], keep: tuple[slice, ...]) -> np.ndarray:
         """The result for a block of one value: computed once for each shape, where it is of one value again."""
         key = (shape, tuple((k.start, k.stop) for k in keep))
-        if key not in self.known:
-            result = self.step.compute(np.full(shape, value, self.source.dtype))[keep]
+        found = self.known.get(key)
+        if found is None:
+            block = scratch("block", shape, self.source.dtype)  # not a second one beside it
+            block[...] = value
+            result = self.step.compute(block)[keep]
+            if key in self.known:
+                return result
             first = result[(slice(0, 1),) * result.ndim].copy()
             # compared as bytes: a zero is not a negative zero, and a NaN is itself
             same = all((plane.view(np.uint8) == first.view(np.uint8).ravel()).all()
                        for plane in (np.ascontiguousarray(p)[..., None] for p in result))  # fmt: skip
             self.known[key] = first if same else None
             return result
-        found = self.known[key]
-        wanted = tuple(k.stop - k.start for k in keep)
-        if found is None:
-            return self.step.compute(np.full(shape, value, self.source.dtype))[keep]
-        return np.broadcast_to(found, wanted)
+        return np.broadcast_to(found, tuple(k.stop - k.start for k in keep))
 
     @functools.cached_property
     def known(self) -> dict[Any, np.ndarray | None]:

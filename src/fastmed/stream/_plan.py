@@ -14,7 +14,7 @@ from .._engine.chunks import cuts_along
 from ._box import Box, sizes_along
 
 #: Of the memory given, so much is planned with. The rest: fragments, buffers of codecs, what Python keeps.
-SHARE = 0.8
+SHARE = 0.75
 #: Least resident memory of a process with its libraries loaded.
 BASE = 280 << 20
 #: Chunks of an output that are encoded at a time, and edge of new chunks.
