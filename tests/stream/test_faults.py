@@ -103,11 +103,13 @@ def test_only_what_is_missing_is_done_again(place, tmp_path, monkeypatch):
     lines = [json.loads(x) for x in (work / "done.log").read_text().split("\n") if x]
     broken = work / "made.zarr" / next(iter(lines[0][2]))
     broken.write_bytes(broken.read_bytes()[:-9])  # as a power cut may leave it
+    broken.with_name("0.half.partial").write_bytes(b"as a kill leaves it")
     done = stream.apply("median", place, out, size=3, block=(32, 32, 32), progress=lambda *s: seen.append(s))
     assert done.n_blocks == 27 and done.n_reused == len(lines) - 1 >= 13
     assert seen[0][1] == done.n_reused * 32**3
     wanted = fastmed.median_filter(zarr.open_array(str(place))[...], 3)
     assert (np.asarray(fastmed.read(out)) == wanted).all()
+    assert not list(out.rglob("*.partial"))
 
 
 def test_other_settings_begin_anew(place, tmp_path):

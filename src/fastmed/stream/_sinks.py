@@ -179,6 +179,9 @@ class Zarr(Sink):
             noted = _noted(self.path / name)
             assert noted is not None
             manifest[name] = noted
+        for file in self.path.rglob("*"):  # what a kill has left half written, under another name
+            if file.is_file() and file.relative_to(self.path).as_posix() not in manifest:
+                file.unlink()
         (self.path / MANIFEST).write_text(json.dumps(dict(sorted(manifest.items()))))
         super().finish(parts)
 
