@@ -34,7 +34,8 @@ _ENGINE = {
 }
 _SHOWN = ("filters", "edges", "contours", "segment", "volume", "archive")  # their names are names of fastmed
 _MODULES = (
-    *_SHOWN, "cli", "cv2", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage", "stream",
+    *_SHOWN, "cli", "cv2", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage",
+    "stream",
 )  # fmt: skip
 
 
