@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._engine.threads import get_num_threads
-from ..archive._write import _sync_one
+from ..archive._whole import _sync_one
 from ..edges import _hysteresis
 from ..errors import FastmedError, OutputError
 from ..volume import Volume

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..archive._write import _NIFTI_TYPES, MANIFEST, _ome, _sync
+from ..archive._whole import sync
+from ..archive._write import _NIFTI_TYPES, MANIFEST, _ome
 from ..errors import GeometryError
 from ._box import Box, runs, slices_of
 from ._sources import RAW, About
@@ -56,7 +57,7 @@ class Sink:
 
     def finish(self, parts: Iterable[Parts]) -> None:
         """Make it complete and flush it to the disk."""
-        _sync(self.path)
+        sync(self.path)
 
 
 class Flat(Sink):
