@@ -185,3 +185,8 @@ def test_every_kernel_is_used_and_defined_in_a_file_of_its_own_stage(name):
 def test_instruction_sets_are_the_same_in_setup_and_at_run_time():
     table = re.search(r"INSTRUCTION_SETS = (\{.*?\n\})", (ROOT / "setup.py").read_text(), re.DOTALL)
     assert set(ast.literal_eval(table[1])) | {"base"} == set(isa.LEVELS)
+
+
+def test_every_test_module_has_a_name_of_its_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names)), "pytest finds modules by their names alone"

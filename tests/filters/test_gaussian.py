@@ -195,7 +195,7 @@ def test_float16_is_rounded_once():
         {"radius": [1, -1]}, {"radius": [1]}, {"truncate": "x"}, {"truncate": None}, {"truncate": np.inf},
         {"truncate": np.nan}, {"truncate": -9}, {"mode": "x"}, {"mode": None}, {"mode": ["wrap"]}, {"mode": []},
         {"mode": ["wrap", "x"]}, {"cval": "1"}, {"cval": None}, {"cval": 1j}, {"axes": 2}, {"axes": (0, 5)},
-        {"axes": (0, 0)}, {"axes": (0, -2)}, {"axes": 1.0}, {"axes": "x"}, {"axes": object()},
+        {"axes": (0, 0)}, {"axes": (0, -2)}, {"axes": 1.0}, {"axes": "x"}, {"axes": NotImplemented},
         {"output": "nope"}, {"output": 3}, {"output": [1]}, {"output": object}, {"output": "S3"},
         {"output": np.zeros(3)},
     ],

@@ -153,7 +153,7 @@ def test_float16_is_rounded_once():
         {"origin": 5}, {"origin": -2}, {"origin": 2}, {"origin": 1.0}, {"origin": "x"}, {"origin": [1]},
         {"origin": [1, 5]}, {"mode": "x"}, {"mode": None}, {"mode": ["wrap"]}, {"mode": ["wrap", "x"]},
         {"cval": "1"}, {"cval": None}, {"cval": 1j}, {"axes": 2}, {"axes": (0, 5)}, {"axes": (0, 0)},
-        {"axes": 1.0}, {"axes": object()}, {"output": "nope"}, {"output": 3}, {"output": object},
+        {"axes": 1.0}, {"axes": NotImplemented}, {"output": "nope"}, {"output": 3}, {"output": object},
         {"output": np.zeros(3)},
     ],
     ids=str,
