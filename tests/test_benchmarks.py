@@ -47,7 +47,8 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "bench_own.py").write_text(RACE)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -q --benchmark-skip\npython_files = bench_*.py\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", str(folder), *options]
-    environment = {**os.environ, "COLUMNS": "200"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}  # of the outer run
+    environment["COLUMNS"] = "200"
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
 
 

@@ -252,7 +252,10 @@ def make_plan(costs: Costs, memory: int, threads: int, block: Sequence[int] | No
     if best is None:
         smallest = costs.unit() if block is None else costs.whole_chunks(block)
         least = int((base + costs.block_bytes(smallest)) / SHARE) + 1
-        raise ValueError(f"memory must be at least {_mb(least)} for this volume and operation, found {_mb(memory)}")
+        raise ValueError(
+            f"memory must be at least {_mb(least)} for this volume and operation, {_mb(base)} of which the process "
+            f"holds already, found {_mb(memory)}"
+        )
     return best[1]
 
 
