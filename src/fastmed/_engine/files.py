@@ -1,10 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: written beside their place, flushed to the disk, renamed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -30,13 +32,37 @@ def atomically(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(path.parent)
+    sync_entry(path.parent)  # the rename itself must reach the disk too
 
 
-def _sync_folder(folder: Path) -> None:
-    """The rename itself must reach the disk too; systems that cannot sync a folder go without."""
+@contextlib.contextmanager
+def whole_or_nothing(target: Path) -> Iterator[Path]:
+    """A temporary path of the same name to write a file or folder to; it replaces `target` when the block ends well."""
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".fastmed-"))
+    try:
+        made = temporary / target.name
+        yield made
+        sync(made)
+        if target.is_dir():
+            os.replace(target, temporary / "before")
+        os.replace(made, target)
+        sync_entry(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or all in a folder, to the disk."""
+    if path.is_dir():
+        for inner in path.rglob("*"):
+            sync_entry(inner)
+    sync_entry(path)
+
+
+def sync_entry(path: Path) -> None:
+    """Flush one file or folder to the disk; systems that cannot sync a folder go without."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .._engine.files import whole_or_nothing
 from ..errors import GeometryError
 from ..volume import Volume
-from ._whole import whole_or_nothing
 
 #: The file whose presence says that a Zarr is complete: sizes and SHA-256 of all others.
 MANIFEST = "fastmed-complete.json"

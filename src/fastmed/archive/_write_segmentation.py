@@ -13,13 +13,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
 from .. import __version__
+from .._engine.files import whole_or_nothing
 from ..errors import GeometryError, SeriesError, UnsupportedImageError
 from ..volume import Volume
 from ._limits import DEFAULT, Limits
 from ._scan import scan
 from ._series import Series
 from ._source import guarded, open_source, quiet
-from ._whole import whole_or_nothing
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .._engine.files import sync_entry
 from .._engine.threads import get_num_threads
-from ..archive._whole import _sync_one
 from ..edges import _hysteresis
 from ..errors import FastmedError, OutputError
 from ..volume import Volume
@@ -316,7 +316,7 @@ def _put(made: Path, target: Path, work: Path) -> None:
     if target.is_dir():
         os.replace(target, work / "before")
     os.replace(made, target)
-    _sync_one(target.parent)
+    sync_entry(target.parent)
 
 
 # --- the run ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..archive._whole import sync
+from .._engine.files import sync
 from ..archive._write import _NIFTI_TYPES, MANIFEST, _ome
 from ..errors import GeometryError
 from ._box import Box, runs, slices_of
