@@ -241,7 +241,18 @@ def _in_order_of_files(series: Series, stack: np.ndarray, limits: Limits) -> tup
 
 def _header(path: str, limits: Limits) -> Dataset:
     with open_source(path, limits) as file, guarded():
-        return pydicom.dcmread(file, stop_before_pixels=True)
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+    for name in _MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, "")
+    return header
+
+
+#: What a segmentation copies from its source, and the standard lets be empty; sources often leave it out.
+_MAY_BE_EMPTY = (
+    "PatientName", "PatientID", "PatientSex", "PatientBirthDate", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",
+)  # fmt: skip
 
 
 def _segmentation(images: list[Dataset], stack: np.ndarray, kind: str, descriptions: list[Any]) -> Dataset:
