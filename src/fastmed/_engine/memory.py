@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from typing import Any
 
@@ -20,12 +21,9 @@ _MOST = 1 << 30
 
 def empty(shape: Any, dtype: Any) -> np.ndarray:
     """`numpy.empty`; a large array takes the memory of a freed one, which saves the system's zeroing of new pages."""
-    if _memory is None:
+    if _memory is None or math.prod(shape) * np.dtype(dtype).itemsize < SMALLEST:
         return np.empty(shape, dtype)
-    size = np.dtype(dtype).itemsize
-    for n in shape:
-        size *= n
-    return np.empty(shape, dtype) if size < SMALLEST else _memory.empty(shape, dtype)
+    return _memory.empty(shape, dtype)
 
 
 def release_memory() -> int:

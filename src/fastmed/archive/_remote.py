@@ -82,7 +82,7 @@ def _lists(files: Any, place: str) -> bool:
         return False
     try:
         return bool(files.ls(place + "/", detail=False))
-    except Exception:
+    except Exception:  # any that the store has: opening it as a file will say what is wrong
         return False
 
 
