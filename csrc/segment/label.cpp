@@ -297,8 +297,9 @@ template <class Label> class Labeller {
     void number(int64_t slab, Label last) const {
         const Label base = static_cast<Label>(begin(slab) * grid_.length);
         for (Label i = base, end = base + static_cast<Label>(runs_[slab]); i < end; ++i) {
-            const Label up = out_[i];
-            if (up >= 0) out_[i] = up == i ? ++last : out_[up];
+            const Label up = out_[i], number = out_[up < 0 ? i : up];  // without branches: noise foretells nothing
+            last += up == i;
+            out_[i] = up == i ? last : up < 0 ? up : number;
         }
     }
     void write(int64_t slab, Row& row) const {
@@ -316,9 +317,11 @@ template <class Label> class Labeller {
             for (int64_t k = 0; k < grid_.words; k += PIECE) {
                 const Label* const now = spread(bits(line) + k, row.starts.data() + k, std::min(PIECE, grid_.words - k), static_cast<const Label*>(labels), row.elements.data());
                 labels = const_cast<Label*>(now);
-                std::copy_n(row.elements.data(), std::min(PIECE * 64, grid_.length - k * 64), out_ + line * grid_.length + k * 64);
+                to_memory(reinterpret_cast<char*>(out_ + line * grid_.length + k * 64), reinterpret_cast<const char*>(row.elements.data()),
+                          std::min(PIECE * 64, grid_.length - k * 64) * static_cast<int64_t>(sizeof(Label)));
             }
         }
+        to_memory_done();
     }
 };
 
