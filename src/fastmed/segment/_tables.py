@@ -52,6 +52,21 @@ class Tables:
         return there
 
 
+def widened(tables: Tables, width: int) -> Tables:
+    """The same tables with more slots, of which nothing is there."""
+    more = width - len(tables.counts)
+    if not more:
+        return tables
+
+    def wide(table: np.ndarray | None, axis: int = 0) -> Any:
+        return None if table is None else np.pad(table, [(0, more if d == axis else 0) for d in range(table.ndim)])
+
+    return Tables(
+        wide(tables.counts), wide(tables.sums), wide(tables.moments), wide(tables.squares), wide(tables.extremes, 1),
+        wide(tables.places, 1), wide(tables.boxes),
+    )  # fmt: skip
+
+
 def merged(parts: Sequence[Tables]) -> Tables:
     """The tables of several parts of an image, added in their order."""
     return functools.reduce(_merge, parts)
