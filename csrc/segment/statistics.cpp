@@ -4,7 +4,8 @@
 // Labels become slots, label - low. The image is cut into as many blocks of lines as the tables have rows, whatever the
 // number of threads; each block fills its own row of the tables, and the caller adds the rows up. A line falls into runs
 // of one label, found by comparing it with itself one element on, so that a table is touched once per run and what is in
-// a run is added in LANES sums side by side (one sum waits 4 cycles for each element).
+// a run is added in LANES sums side by side (one sum waits 4 cycles for each element). The last lanes are read beyond the
+// run and left out, because a loop that ends somewhere else in each run costs more than all of its additions.
 //
 // Squared distances are added around the first value that a block meets of a label, and moved to the mean at its end:
 // stable, because that value lies among the others, and integers stay exact.
@@ -32,14 +33,19 @@ class Table {
   public:
     Table(const View& values, const View& labels, int64_t low, int64_t slots)
         : values_(values), labels_(labels), low_(low), slots_(slots), length(labels.shape[labels.ndim - 1]),
-          lines(labels.size() / std::max<int64_t>(length, 1)) {}
+          lines(labels.size() / std::max<int64_t>(length, 1)) {
+        end_ = values.data;
+        for (int d = 0; d < values.ndim; ++d) end_ += std::max<int64_t>(values.strides[d], 0) * (values.shape[d] - 1);
+    }
 
-    // body(values, first, last, slot, line, place) for every run of one slot in the lines of a block.
+    // body(values, first, last, slot, line, place) for every run of one slot in the lines of a block. Behind a line
+    // LANES values can be read.
     template <class T, class Body> void runs(int64_t begin, int64_t end, Body&& body) const {
         const int last = labels_.ndim - 1;
         std::vector<int32_t> slots(length);
         std::vector<uint8_t> flags((length + 63) / 64 * 64);  // what differs from the element before
-        std::vector<T> buffer(values_.data && values_.strides[last] != sizeof(T) ? length : 0);
+        std::vector<int64_t> bounds(length + 2 + AT_ONCE);
+        std::vector<T> buffer(values_.data ? length + LANES : 0);
         std::vector<int64_t> at(last + 1, 0);
         for (int64_t rest = begin, d = last - 1; d >= 0; rest /= labels_.shape[d], --d) at[d] = rest % labels_.shape[d];
         for (int64_t line = begin; line < end; ++line) {
@@ -51,15 +57,15 @@ class Table {
             dispatch(labels_.dtype, [&](auto t) { to_slots<typename decltype(t)::t>(label, slots.data()); });
             differences(slots.data(), flags.data());
             const T* v = reinterpret_cast<const T*>(value);
-            if (!buffer.empty()) gather(value, values_.strides[last], static_cast<int64_t>(buffer.size()), buffer.data()), v = buffer.data();
-            int64_t first = 0;
-            for (int64_t k = 0; k < length; k += 64)
-                for (uint64_t ends = nonzero_bits(flags.data() + k); ends; ends &= ends - 1) {
-                    const int64_t x = k + lowest_bit(ends);
-                    if (slots[first] >= 0) body(v, first, x, slots[first], line, at);
-                    first = x;
-                }
-            if (length && slots[first] >= 0) body(v, first, length, slots[first], line, at);
+            if (value && (values_.strides[last] != sizeof(T) || value + (length + LANES - 1) * int64_t(sizeof(T)) > end_)) {
+                gather(value, values_.strides[last], length, buffer.data());
+                v = buffer.data();
+            }
+            const int64_t count = find_bounds(flags.data(), bounds.data());
+            for (int64_t i = 0; i < count; ++i) {
+                const int32_t slot = slots[bounds[i]];
+                if (slot >= 0) body(v, bounds[i], bounds[i + 1], slot, line, at);
+            }
             for (int d = last - 1; d >= 0; --d) {
                 if (++at[d] < labels_.shape[d]) break;
                 at[d] = 0;
@@ -68,9 +74,27 @@ class Table {
     }
 
   private:
+    static constexpr int AT_ONCE = 4;
+
     const View &values_, &labels_;
     const int64_t low_, slots_;
+    const char* end_;  // the last value in memory
 
+    // Where runs begin, and the line's end. Some are written at once, if need be in vain: then no branch depends on how
+    // many a word holds.
+    int64_t find_bounds(const uint8_t* flags, int64_t* bounds) const {
+        int64_t n = 0;
+        bounds[n++] = 0;
+        for (int64_t k = 0; k < length; k += 64) {
+            uint64_t rest = nonzero_bits(flags + k);
+            const int found = count_bits(rest);
+            for (int i = 0; i < found; i += AT_ONCE)
+                for (int j = 0; j < AT_ONCE; ++j, rest &= rest - 1) bounds[n + i + j] = k + lowest_bit(rest);
+            n += found;
+        }
+        bounds[n] = length;
+        return length ? n : 0;
+    }
     void differences(const int32_t* __restrict slots, uint8_t* __restrict flags) const {
         for (int64_t x = 1; x < length; ++x) flags[x] = slots[x] != slots[x - 1];
     }
@@ -109,19 +133,23 @@ template <class T> T* row(const View& table, int64_t block) {  // null: not want
 
 // --- what is in a run ---
 
-// The sum of term(value, x) over a run, added to `total`; short runs in their order.
+// The sum of term(value, x) over a run, added to `total`; a few in their order.
 template <class T, class Term> double added(double total, const T* __restrict v, int64_t first, int64_t last, Term&& term) {
-    int64_t x = first;
-    if (last - first >= LANES) {
-        double lanes[LANES] = {};
-        for (; x + LANES <= last; x += LANES)
-            for (int l = 0; l < LANES; ++l) lanes[l] += term(static_cast<double>(v[x + l]), x + l);
-        for (int width = LANES / 2; width; width /= 2)
-            for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
-        total += lanes[0];
+    if (last - first < 3) {
+        for (int64_t x = first; x < last; ++x) total += term(static_cast<double>(v[x]), static_cast<double>(x));
+        return total;
     }
-    for (; x < last; ++x) total += term(static_cast<double>(v[x]), x);
-    return total;
+    double lanes[LANES] = {};
+    for (int64_t x = first; x < last; x += LANES) {
+        const int left = static_cast<int>(std::min<int64_t>(last - x, LANES));
+        for (int l = 0; l < LANES; ++l) {
+            const double part = term(static_cast<double>(v[x + l]), static_cast<double>(x) + l);
+            lanes[l] += l < left ? part : 0.0;
+        }
+    }
+    for (int width = LANES / 2; width; width /= 2)
+        for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+    return total + lanes[0];
 }
 
 // Squared distances from the first value of each slot.
@@ -133,8 +161,8 @@ class Squares {
     template <class T> void add(const T* v, int64_t first, int64_t last, int32_t s, bool seen) {
         if (!seen) shift_[s] = static_cast<double>(v[first]);
         const double shift = shift_[s];
-        distance_[s] = added(distance_[s], v, first, last, [shift](double value, int64_t) { return value - shift; });
-        squares_[s] = added(squares_[s], v, first, last, [shift](double value, int64_t) { return (value - shift) * (value - shift); });
+        distance_[s] = added(distance_[s], v, first, last, [shift](double value, double) { return value - shift; });
+        squares_[s] = added(squares_[s], v, first, last, [shift](double value, double) { return (value - shift) * (value - shift); });
     }
     void finish(const int64_t* counts) {
         for (int64_t s = 0; s < slots_; ++s)
@@ -153,18 +181,22 @@ template <class T> struct Extremes { T lowest, highest; bool nan; };
 
 template <class T> Extremes<T> extremes_of(const T* __restrict v, int64_t first, int64_t last) {
     T low[LANES], high[LANES];
-    bool nan = false;
+    uint8_t nan[LANES] = {};
     std::fill_n(low, LANES, v[first]), std::fill_n(high, LANES, v[first]);
-    int64_t x = first;
-    for (; x + LANES <= last; x += LANES)
+    for (int64_t x = first; x < last; x += LANES) {
+        const int left = static_cast<int>(std::min<int64_t>(last - x, LANES));
         for (int l = 0; l < LANES; ++l) {
-            const T value = v[x + l];
+            const T value = l < left ? v[x + l] : v[first];
             low[l] = value < low[l] ? value : low[l], high[l] = high[l] < value ? value : high[l];
+            nan[l] |= is_nan(value);
         }
-    for (; x < last; ++x) low[0] = std::min(low[0], v[x]), high[0] = std::max(high[0], v[x]);
-    if (std::is_floating_point<T>::value)
-        for (x = first; x < last; ++x) nan |= is_nan(v[x]);
-    return {*std::min_element(low, low + LANES), *std::max_element(high, high + LANES), nan};
+    }
+    for (int width = LANES / 2; width; width /= 2)
+        for (int l = 0; l < width; ++l) {
+            low[l] = std::min(low[l], low[l + width]), high[l] = std::max(high[l], high[l + width]);
+            nan[l] |= nan[l + width];
+        }
+    return {low[0], high[0], nan[0] != 0};
 }
 
 // The first smallest and the last largest of each slot, and where they are.
@@ -174,7 +206,7 @@ template <class T> class Furthest {
         : least_(extremes), most_(extremes + slots), least_at_(places), most_at_(places + slots) {}
     void add(const T* v, int64_t first, int64_t last, int32_t s, bool seen, int64_t base) {
         int64_t low, high;
-        if (last - first < LANES) {
+        if (last - first < 3) {
             find(v, first, last, low, high);
         } else {
             const Extremes<T> found = extremes_of(v, first, last);
@@ -204,18 +236,20 @@ template <class T> class Furthest {
 };
 
 template <class T> void add_moments(double* m, int ndim, const T* v, int64_t first, int64_t last, const std::vector<int64_t>& at) {
-    const double part = added(0.0, v, first, last, [](double value, int64_t) { return value; });
+    const double part = added(0.0, v, first, last, [](double value, double) { return value; });
     for (int d = 0; d < ndim - 1; ++d) m[d] += part * static_cast<double>(at[d]);
-    m[ndim - 1] = added(m[ndim - 1], v, first, last, [](double value, int64_t x) { return value * static_cast<double>(x); });
+    m[ndim - 1] = added(m[ndim - 1], v, first, last, [](double value, double x) { return value * x; });
 }
 
-void enclose(int64_t* lower, int ndim, int64_t first, int64_t last, bool seen, const std::vector<int64_t>& at) {
-    int64_t* upper = lower + ndim;
-    for (int d = 0; d < ndim; ++d) {
-        const int64_t from = d < ndim - 1 ? at[d] : first, to = d < ndim - 1 ? at[d] : last - 1;
-        lower[d] = seen ? std::min(lower[d], from) : from;
-        upper[d] = seen ? std::max(upper[d], to) : to;
+void enclose(int64_t* __restrict lower, int ndim, int64_t first, int64_t last, bool seen, const std::vector<int64_t>& at) {
+    int64_t* __restrict upper = lower + ndim;
+    if (!seen) {
+        std::copy_n(at.begin(), ndim - 1, lower), std::copy_n(at.begin(), ndim - 1, upper);
+        lower[ndim - 1] = first, upper[ndim - 1] = last - 1;
+        return;
     }
+    for (int d = 0; d < ndim - 1; ++d) lower[d] = std::min(lower[d], at[d]), upper[d] = std::max(upper[d], at[d]);
+    lower[ndim - 1] = std::min(lower[ndim - 1], first), upper[ndim - 1] = std::max(upper[ndim - 1], last - 1);
 }
 
 }  // namespace
@@ -237,7 +271,7 @@ void label_sweep(View values, View labels, int64_t low, View counts, View sums, 
             Furthest<T> furthest(extreme, row<int64_t>(places, b), slots);
             table.runs<T>(begin, end, [&](const T* v, int64_t first, int64_t last, int32_t s, int64_t line, const std::vector<int64_t>& at) {
                 const bool seen = count[s] != 0;
-                if (sum) sum[s] = added(sum[s], v, first, last, [](double value, int64_t) { return value; });
+                if (sum) sum[s] = added(sum[s], v, first, last, [](double value, double) { return value; });
                 if (square) distances.add(v, first, last, s, seen);
                 if (moment) add_moments(moment + int64_t(s) * ndim, ndim, v, first, last, at);
                 if (extreme) furthest.add(v, first, last, s, seen, line * table.length);

@@ -60,18 +60,18 @@ def medians(input: Any, labels: Any, index: Any) -> Any:
     key = named("median", image.name, marks.name, index, single)
     counts = reduced(image, marks, f"{key}-counts", functools.partial(_count, slots=slots), _merge_counts, _want)
     if image.dtype.itemsize <= 2:
-        taken = dask.delayed(_bins_as_values)(counts, image.dtype)
+        taken = dask.delayed(_bins_as_values, pure=True)(counts, image.dtype)
     else:
         image, marks = made_after([image, marks], counts)
         parts = [
-            dask.delayed(_take)(block, mark, counts, slots)
+            dask.delayed(_take, pure=True)(block, mark, counts, slots)
             for block, mark in zip(image.to_delayed().ravel(), marks.to_delayed().ravel(), strict=True)
         ]
         while len(parts) > 1:
-            parts = [dask.delayed(_merge_taken)(parts[k : k + 8]) for k in range(0, len(parts), 8)]
+            parts = [dask.delayed(_merge_taken, pure=True)(parts[k : k + 8]) for k in range(0, len(parts), 8)]
         taken = parts[0]
     asked = np.zeros((), np.int64) if single else slots_of(np.empty(0, marks.dtype), index, image.size).asked
-    found = dask.delayed(_finish)(counts, taken, asked, dtype, single)
+    found = dask.delayed(_finish, pure=True)(counts, taken, asked, dtype, single)
     return da.from_delayed(found, shape, dtype)
 
 

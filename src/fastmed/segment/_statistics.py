@@ -13,10 +13,10 @@ from .._engine.operation import is_dask, kernel
 from . import _measures as of
 from ._docs import documented
 from ._slots import Slots, as_image, chosen, flat_labels, paired, slots_of, unwrapped
-from ._tables import Tables, merged
+from ._tables import Tables, added
 
 #: An image is cut into so many blocks at most, of at least so many elements, for tables of at most its own size.
-BLOCKS, ELEMENTS_PER_BLOCK = 16, 1 << 19
+BLOCKS, ELEMENTS_PER_BLOCK = 16, 1 << 20
 
 
 @documented
@@ -300,8 +300,7 @@ def sweep(values: np.ndarray, slots: Slots, wanted: Sequence[str]) -> Tables:
     if source.size and count:
         budget = threads.budget(source.size, 4)
         kernel("label_sweep", __name__)(source, labels, slots.low, *tables.values(), budget)
-    parts = [Tables(**{name: tables[name][row] for name in tables if name in asked}) for row in range(rows)]
-    result = merged(parts)
+    result = added({name: table for name, table in tables.items() if name in asked})
     if ndim == 0 and result.moments is not None:
         result.moments = result.moments[:, :0]
     return result
