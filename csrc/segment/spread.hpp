@@ -33,8 +33,8 @@ template <class Label> const Label* spread_word(uint64_t set, uint64_t starts, c
     return labels;
 }
 
-// With a permutation instead: 0.6 ns an element become 0.15 ns. A register holds the labels of all its elements but one;
-// where the first one begins a run, none goes on from before.
+// With a permutation instead of a lookup for each element. A register holds the labels of all its elements: no more runs
+// than elements lie in it, because where the first one begins a run, none goes on from before.
 #if defined(__AVX512F__)
 inline const int32_t* spread_word(uint64_t set, uint64_t starts, const int32_t* labels, int32_t* __restrict to) {
     for (int j = 0; j < 64; j += 16, set >>= 16, starts >>= 16) {

@@ -4,8 +4,8 @@
 // Labels become slots, label - low. The image is cut into as many blocks of lines as the tables have rows, whatever the
 // number of threads; each block fills its own row of the tables, and the caller adds the rows up. A line falls into runs
 // of one label, found by comparing it with itself one element on, so that a table is touched once per run and what is in
-// a run is added in LANES sums side by side (one sum waits 4 cycles for each element). The last lanes are read beyond the
-// run and left out, because a loop that ends somewhere else in each run costs more than all of its additions.
+// a long run is added in LANES sums side by side (one sum waits 4 cycles for each element). Short runs and the ends of
+// long ones are added in their order; reading beyond a run and leaving lanes out was no faster.
 //
 // Squared distances are added around the first value that a block meets of a label, and moved to the mean at its end:
 // stable, because that value lies among the others, and integers stay exact.
@@ -33,19 +33,15 @@ class Table {
   public:
     Table(const View& values, const View& labels, int64_t low, int64_t slots)
         : values_(values), labels_(labels), low_(low), slots_(slots), length(labels.shape[labels.ndim - 1]),
-          lines(labels.size() / std::max<int64_t>(length, 1)) {
-        end_ = values.data;
-        for (int d = 0; d < values.ndim; ++d) end_ += std::max<int64_t>(values.strides[d], 0) * (values.shape[d] - 1);
-    }
+          lines(labels.size() / std::max<int64_t>(length, 1)) {}
 
-    // body(values, first, last, slot, line, place) for every run of one slot in the lines of a block. Behind a line
-    // LANES values can be read.
+    // body(values, first, last, slot, line, place) for every run of one slot in the lines of a block.
     template <class T, class Body> void runs(int64_t begin, int64_t end, Body&& body) const {
         const int last = labels_.ndim - 1;
         std::vector<int32_t> slots(length);
         std::vector<uint8_t> flags((length + 63) / 64 * 64);  // what differs from the element before
         std::vector<int64_t> bounds(length + 2 + AT_ONCE);
-        std::vector<T> buffer(values_.data ? length + LANES : 0);
+        std::vector<T> buffer(values_.data && values_.strides[last] != sizeof(T) ? length : 0);
         std::vector<int64_t> at(last + 1, 0);
         for (int64_t rest = begin, d = last - 1; d >= 0; rest /= labels_.shape[d], --d) at[d] = rest % labels_.shape[d];
         for (int64_t line = begin; line < end; ++line) {
@@ -57,10 +53,7 @@ class Table {
             dispatch(labels_.dtype, [&](auto t) { to_slots<typename decltype(t)::t>(label, slots.data()); });
             differences(slots.data(), flags.data());
             const T* v = reinterpret_cast<const T*>(value);
-            if (value && (values_.strides[last] != sizeof(T) || value + (length + LANES - 1) * int64_t(sizeof(T)) > end_)) {
-                gather(value, values_.strides[last], length, buffer.data());
-                v = buffer.data();
-            }
+            if (!buffer.empty()) gather(value, values_.strides[last], static_cast<int64_t>(buffer.size()), buffer.data()), v = buffer.data();
             const int64_t count = find_bounds(flags.data(), bounds.data());
             for (int64_t i = 0; i < count; ++i) {
                 const int32_t slot = slots[bounds[i]];
@@ -78,7 +71,6 @@ class Table {
 
     const View &values_, &labels_;
     const int64_t low_, slots_;
-    const char* end_;  // the last value in memory
 
     // Where runs begin, and the line's end. Some are written at once, if need be in vain: then no branch depends on how
     // many a word holds.
@@ -133,23 +125,19 @@ template <class T> T* row(const View& table, int64_t block) {  // null: not want
 
 // --- what is in a run ---
 
-// The sum of term(value, x) over a run, added to `total`; a few in their order.
+// The sum of term(value, x) over a run, added to `total`.
 template <class T, class Term> double added(double total, const T* __restrict v, int64_t first, int64_t last, Term&& term) {
-    if (last - first < 3) {
-        for (int64_t x = first; x < last; ++x) total += term(static_cast<double>(v[x]), static_cast<double>(x));
-        return total;
+    int64_t x = first;
+    if (last - first >= LANES) {
+        double lanes[LANES] = {};
+        for (; x + LANES <= last; x += LANES)
+            for (int l = 0; l < LANES; ++l) lanes[l] += term(static_cast<double>(v[x + l]), static_cast<double>(x + l));
+        for (int width = LANES / 2; width; width /= 2)
+            for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+        total += lanes[0];
     }
-    double lanes[LANES] = {};
-    for (int64_t x = first; x < last; x += LANES) {
-        const int left = static_cast<int>(std::min<int64_t>(last - x, LANES));
-        for (int l = 0; l < LANES; ++l) {
-            const double part = term(static_cast<double>(v[x + l]), static_cast<double>(x) + l);
-            lanes[l] += l < left ? part : 0.0;
-        }
-    }
-    for (int width = LANES / 2; width; width /= 2)
-        for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
-    return total + lanes[0];
+    for (; x < last; ++x) total += term(static_cast<double>(v[x]), static_cast<double>(x));
+    return total;
 }
 
 // Squared distances from the first value of each slot.
@@ -181,22 +169,18 @@ template <class T> struct Extremes { T lowest, highest; bool nan; };
 
 template <class T> Extremes<T> extremes_of(const T* __restrict v, int64_t first, int64_t last) {
     T low[LANES], high[LANES];
-    uint8_t nan[LANES] = {};
+    uint8_t nan = 0;
     std::fill_n(low, LANES, v[first]), std::fill_n(high, LANES, v[first]);
-    for (int64_t x = first; x < last; x += LANES) {
-        const int left = static_cast<int>(std::min<int64_t>(last - x, LANES));
+    int64_t x = first;
+    for (; x + LANES <= last; x += LANES)
         for (int l = 0; l < LANES; ++l) {
-            const T value = l < left ? v[x + l] : v[first];
+            const T value = v[x + l];
             low[l] = value < low[l] ? value : low[l], high[l] = high[l] < value ? value : high[l];
-            nan[l] |= is_nan(value);
         }
-    }
-    for (int width = LANES / 2; width; width /= 2)
-        for (int l = 0; l < width; ++l) {
-            low[l] = std::min(low[l], low[l + width]), high[l] = std::max(high[l], high[l + width]);
-            nan[l] |= nan[l + width];
-        }
-    return {low[0], high[0], nan[0] != 0};
+    for (; x < last; ++x) low[0] = std::min(low[0], v[x]), high[0] = std::max(high[0], v[x]);
+    if (std::is_floating_point<T>::value)
+        for (x = first; x < last; ++x) nan |= is_nan(v[x]);
+    return {*std::min_element(low, low + LANES), *std::max_element(high, high + LANES), nan != 0};
 }
 
 // The first smallest and the last largest of each slot, and where they are.
@@ -206,7 +190,7 @@ template <class T> class Furthest {
         : least_(extremes), most_(extremes + slots), least_at_(places), most_at_(places + slots) {}
     void add(const T* v, int64_t first, int64_t last, int32_t s, bool seen, int64_t base) {
         int64_t low, high;
-        if (last - first < 3) {
+        if (last - first < LANES) {
             find(v, first, last, low, high);
         } else {
             const Extremes<T> found = extremes_of(v, first, last);
