@@ -1,17 +1,26 @@
-// What is measured of each label of an image: counts, sums, moments, extremes and where they are, boxes; in one sweep.
+// What is measured of each label of an image: counts, sums, squares, moments, extremes and where they are, boxes; in one
+// sweep.
 //
 // Labels become slots, label - low. The image is cut into as many blocks of lines as the tables have rows, whatever the
-// number of threads; each block fills its own row of the tables in raster order, and the caller adds the rows up. A
-// line falls into runs of one label, so that a table is touched once per run; sums go on in raster order all the same.
+// number of threads; each block fills its own row of the tables, and the caller adds the rows up. A line falls into runs
+// of one label, found by comparing it with itself one element on, so that a table is touched once per run and what is in
+// a long run is added in LANES sums side by side (one sum waits 4 cycles for each element). Short runs and the ends of
+// long ones are added in their order; reading beyond a run and leaving lanes out was no faster.
+//
+// Squared distances are added around the first value that a block meets of a label, and moved to the mean at its end:
+// stable, because that value lies among the others, and integers stay exact.
 #include <cmath>
 #include <limits>
 #include <vector>
 
+#include "../bits.hpp"
 #include "../kernels.hpp"
 #include "../parallel.hpp"
 
 namespace fastmed {
 namespace {
+
+constexpr int LANES = 16;
 
 template <class T> bool is_nan([[maybe_unused]] T v) {
     if constexpr (std::is_floating_point<T>::value) return v != v;
@@ -30,7 +39,9 @@ class Table {
     template <class T, class Body> void runs(int64_t begin, int64_t end, Body&& body) const {
         const int last = labels_.ndim - 1;
         std::vector<int32_t> slots(length);
-        std::vector<T> buffer(length);
+        std::vector<uint8_t> flags((length + 63) / 64 * 64);  // what differs from the element before
+        std::vector<int64_t> bounds(length + 2 + AT_ONCE);
+        std::vector<T> buffer(values_.data && values_.strides[last] != sizeof(T) ? length : 0);
         std::vector<int64_t> at(last + 1, 0);
         for (int64_t rest = begin, d = last - 1; d >= 0; rest /= labels_.shape[d], --d) at[d] = rest % labels_.shape[d];
         for (int64_t line = begin; line < end; ++line) {
@@ -40,14 +51,13 @@ class Table {
                 if (value) value += at[d] * values_.strides[d];
             }
             dispatch(labels_.dtype, [&](auto t) { to_slots<typename decltype(t)::t>(label, slots.data()); });
-            const T* v = nullptr;
-            if (value && values_.strides[last] == sizeof(T)) v = reinterpret_cast<const T*>(value);
-            else if (value) gather(value, values_.strides[last], length, buffer.data()), v = buffer.data();
-            for (int64_t x = 0; x < length;) {
-                const int32_t slot = slots[x];
-                const int64_t first = x;
-                while (++x < length && slots[x] == slot) {}
-                if (slot >= 0) body(v, first, x, slot, line, at);
+            differences(slots.data(), flags.data());
+            const T* v = reinterpret_cast<const T*>(value);
+            if (!buffer.empty()) gather(value, values_.strides[last], static_cast<int64_t>(buffer.size()), buffer.data()), v = buffer.data();
+            const int64_t count = find_bounds(flags.data(), bounds.data());
+            for (int64_t i = 0; i < count; ++i) {
+                const int32_t slot = slots[bounds[i]];
+                if (slot >= 0) body(v, bounds[i], bounds[i + 1], slot, line, at);
             }
             for (int d = last - 1; d >= 0; --d) {
                 if (++at[d] < labels_.shape[d]) break;
@@ -57,21 +67,46 @@ class Table {
     }
 
   private:
+    static constexpr int AT_ONCE = 4;
+
     const View &values_, &labels_;
     const int64_t low_, slots_;
 
+    // Where runs begin, and the line's end. Some are written at once, if need be in vain: then no branch depends on how
+    // many a word holds.
+    int64_t find_bounds(const uint8_t* flags, int64_t* bounds) const {
+        int64_t n = 0;
+        bounds[n++] = 0;
+        for (int64_t k = 0; k < length; k += 64) {
+            uint64_t rest = nonzero_bits(flags + k);
+            const int found = count_bits(rest);
+            for (int i = 0; i < found; i += AT_ONCE)
+                for (int j = 0; j < AT_ONCE; ++j, rest &= rest - 1) bounds[n + i + j] = k + lowest_bit(rest);
+            n += found;
+        }
+        bounds[n] = length;
+        return length ? n : 0;
+    }
+    void differences(const int32_t* __restrict slots, uint8_t* __restrict flags) const {
+        for (int64_t x = 1; x < length; ++x) flags[x] = slots[x] != slots[x - 1];
+    }
     template <class L> void to_slots(const char* from, int32_t* __restrict to) const {
         const int64_t stride = labels_.strides[labels_.ndim - 1];
-        auto slot = [&](L label) {
-            // Modulo 2^64, so that nothing overflows; what lies below `low` ends far above.
-            const uint64_t s = static_cast<uint64_t>(static_cast<int64_t>(label)) - static_cast<uint64_t>(low_);
-            return s < static_cast<uint64_t>(slots_) ? static_cast<int32_t>(s) : -1;
-        };
-        if (stride == sizeof(L)) {
+        // Modulo 2^32 or 2^64, so that nothing overflows; what lies below `low` ends far above.
+        constexpr int64_t SMALL = int64_t(1) << 30;
+        if (sizeof(L) <= 4 && stride == sizeof(L) && low_ >= 0 && low_ < SMALL && slots_ < SMALL) {
             const L* __restrict p = reinterpret_cast<const L*>(from);
-            for (int64_t x = 0; x < length; ++x) to[x] = slot(p[x]);
-        } else {
-            for (int64_t x = 0; x < length; ++x) to[x] = slot(*reinterpret_cast<const L*>(from + x * stride));
+            const auto low = static_cast<uint32_t>(low_), count = static_cast<uint32_t>(slots_);
+            for (int64_t x = 0; x < length; ++x) {
+                const uint32_t s = static_cast<uint32_t>(p[x]) - low;
+                to[x] = s < count ? static_cast<int32_t>(s) : -1;
+            }
+            return;
+        }
+        for (int64_t x = 0; x < length; ++x) {
+            const L label = *reinterpret_cast<const L*>(from + x * stride);
+            const uint64_t s = static_cast<uint64_t>(static_cast<int64_t>(label)) - static_cast<uint64_t>(low_);
+            to[x] = s < static_cast<uint64_t>(slots_) ? static_cast<int32_t>(s) : -1;
         }
     }
 
@@ -88,83 +123,172 @@ template <class T> T* row(const View& table, int64_t block) {  // null: not want
     return table.size() ? reinterpret_cast<T*>(table.data + block * table.strides[0]) : nullptr;
 }
 
+// --- what is in a run ---
+
+// The sum of term(value, x) over a run, added to `total`.
+template <class T, class Term> double added(double total, const T* __restrict v, int64_t first, int64_t last, Term&& term) {
+    int64_t x = first;
+    if (last - first >= LANES) {
+        double lanes[LANES] = {};
+        for (; x + LANES <= last; x += LANES)
+            for (int l = 0; l < LANES; ++l) lanes[l] += term(static_cast<double>(v[x + l]), static_cast<double>(x + l));
+        for (int width = LANES / 2; width; width /= 2)
+            for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+        total += lanes[0];
+    }
+    for (; x < last; ++x) total += term(static_cast<double>(v[x]), static_cast<double>(x));
+    return total;
+}
+
+// Squared distances from the first value of each slot.
+class Squares {
+  public:
+    Squares(double* squares, int64_t slots) : squares_(squares), slots_(squares ? slots : 0) {
+        if (squares) shift_.resize(slots), distance_.resize(slots);
+    }
+    template <class T> void add(const T* v, int64_t first, int64_t last, int32_t s, bool seen) {
+        if (!seen) shift_[s] = static_cast<double>(v[first]);
+        const double shift = shift_[s];
+        distance_[s] = added(distance_[s], v, first, last, [shift](double value, double) { return value - shift; });
+        squares_[s] = added(squares_[s], v, first, last, [shift](double value, double) { return (value - shift) * (value - shift); });
+    }
+    void finish(const int64_t* counts) {
+        for (int64_t s = 0; s < slots_; ++s)
+            if (counts[s] && !(std::isinf(squares_[s]) && std::isfinite(distance_[s])))
+                squares_[s] -= distance_[s] * (distance_[s] / static_cast<double>(counts[s]));
+        for (int64_t s = 0; s < slots_; ++s) squares_[s] = squares_[s] < 0 ? 0 : squares_[s];
+    }
+
+  private:
+    double* squares_;
+    int64_t slots_;
+    std::vector<double> shift_, distance_;
+};
+
+template <class T> struct Extremes { T lowest, highest; bool nan; };
+
+template <class T> Extremes<T> extremes_of(const T* __restrict v, int64_t first, int64_t last) {
+    T low[LANES], high[LANES];
+    uint8_t nan = 0;
+    std::fill_n(low, LANES, v[first]), std::fill_n(high, LANES, v[first]);
+    int64_t x = first;
+    for (; x + LANES <= last; x += LANES)
+        for (int l = 0; l < LANES; ++l) {
+            const T value = v[x + l];
+            low[l] = value < low[l] ? value : low[l], high[l] = high[l] < value ? value : high[l];
+        }
+    for (; x < last; ++x) low[0] = std::min(low[0], v[x]), high[0] = std::max(high[0], v[x]);
+    if (std::is_floating_point<T>::value)
+        for (x = first; x < last; ++x) nan |= is_nan(v[x]);
+    return {*std::min_element(low, low + LANES), *std::max_element(high, high + LANES), nan != 0};
+}
+
+// The first smallest and the last largest of each slot, and where they are.
+template <class T> class Furthest {
+  public:
+    Furthest(T* extremes, int64_t* places, int64_t slots)
+        : least_(extremes), most_(extremes + slots), least_at_(places), most_at_(places + slots) {}
+    void add(const T* v, int64_t first, int64_t last, int32_t s, bool seen, int64_t base) {
+        int64_t low, high;
+        if (last - first < LANES) {
+            find(v, first, last, low, high);
+        } else {
+            const Extremes<T> found = extremes_of(v, first, last);
+            if (!found.nan && seen && !less(found.lowest, least_[s]) && less(found.highest, most_[s])) return;
+            if (found.nan) {
+                find(v, first, last, low, high);
+            } else {
+                for (low = first; v[low] != found.lowest;) ++low;
+                for (high = last - 1; v[high] != found.highest;) --high;
+            }
+        }
+        if (!seen || less(v[low], least_[s])) least_[s] = v[low], least_at_[s] = base + low;
+        if (!seen || !less(v[high], most_[s])) most_[s] = v[high], most_at_[s] = base + high;
+    }
+
+  private:
+    T *least_, *most_;
+    int64_t *least_at_, *most_at_;
+
+    static void find(const T* v, int64_t first, int64_t last, int64_t& low, int64_t& high) {
+        low = high = first;
+        for (int64_t x = first + 1; x < last; ++x) {
+            if (less(v[x], v[low])) low = x;
+            if (!less(v[x], v[high])) high = x;
+        }
+    }
+};
+
+template <class T> void add_moments(double* m, int ndim, const T* v, int64_t first, int64_t last, const std::vector<int64_t>& at) {
+    const double part = added(0.0, v, first, last, [](double value, double) { return value; });
+    for (int d = 0; d < ndim - 1; ++d) m[d] += part * static_cast<double>(at[d]);
+    m[ndim - 1] = added(m[ndim - 1], v, first, last, [](double value, double x) { return value * x; });
+}
+
+void enclose(int64_t* __restrict lower, int ndim, int64_t first, int64_t last, bool seen, const std::vector<int64_t>& at) {
+    int64_t* __restrict upper = lower + ndim;
+    if (!seen) {
+        std::copy_n(at.begin(), ndim - 1, lower), std::copy_n(at.begin(), ndim - 1, upper);
+        lower[ndim - 1] = first, upper[ndim - 1] = last - 1;
+        return;
+    }
+    for (int d = 0; d < ndim - 1; ++d) lower[d] = std::min(lower[d], at[d]), upper[d] = std::max(upper[d], at[d]);
+    lower[ndim - 1] = std::min(lower[ndim - 1], first), upper[ndim - 1] = std::max(upper[ndim - 1], last - 1);
+}
+
 }  // namespace
 
-// counts (blocks, slots) int64, zeros; where they have elements: sums (blocks, slots) and moments (blocks, slots, axes)
-// float64, zeros; extremes (blocks, 2, slots) of the image's dtype and places (blocks, 2, slots) int64: the first
-// smallest and the last largest; boxes (blocks, slots, 2, axes) int64: first and last index.
-void label_sweep(View values, View labels, int64_t low, View counts, View sums, View moments, View extremes, View places, View boxes, int threads) {
+// counts (blocks, slots) int64, zeros; where they have elements: sums, squares (blocks, slots) and moments (blocks,
+// slots, axes) float64, zeros; extremes (blocks, 2, slots) of the image's dtype and places (blocks, 2, slots) int64: the
+// first smallest and the last largest; boxes (blocks, slots, 2, axes) int64: first and last index.
+void label_sweep(View values, View labels, int64_t low, View counts, View sums, View squares, View moments, View extremes, View places, View boxes, int threads) {
     const int64_t slots = counts.shape[1];
     const int ndim = labels.ndim;
     const Table table(values, labels, low, slots);
     dispatch(values.dtype, [&](auto t) {
         using T = typename decltype(t)::t;
         blocks(table.lines, counts.shape[0], threads, [&](int64_t b, int64_t begin, int64_t end) {
-            int64_t *count = row<int64_t>(counts, b), *place = row<int64_t>(places, b), *box = row<int64_t>(boxes, b);
-            double *sum = row<double>(sums, b), *moment = row<double>(moments, b);
+            int64_t *count = row<int64_t>(counts, b), *box = row<int64_t>(boxes, b);
+            double *sum = row<double>(sums, b), *square = row<double>(squares, b), *moment = row<double>(moments, b);
             T* extreme = row<T>(extremes, b);
+            Squares distances(square, slots);
+            Furthest<T> furthest(extreme, row<int64_t>(places, b), slots);
             table.runs<T>(begin, end, [&](const T* v, int64_t first, int64_t last, int32_t s, int64_t line, const std::vector<int64_t>& at) {
-                if (sum) {
-                    double total = sum[s];
-                    for (int64_t x = first; x < last; ++x) total += static_cast<double>(v[x]);
-                    sum[s] = total;
-                }
-                if (moment) {
-                    double* m = moment + int64_t(s) * ndim;
-                    double part = 0, along = m[ndim - 1];
-                    for (int64_t x = first; x < last; ++x) {
-                        part += static_cast<double>(v[x]);
-                        along += static_cast<double>(v[x]) * static_cast<double>(x);
-                    }
-                    m[ndim - 1] = along;
-                    for (int d = 0; d < ndim - 1; ++d) m[d] += part * static_cast<double>(at[d]);
-                }
-                if (extreme) {
-                    T lowest = v[first], highest = v[first];
-                    int64_t low_at = first, high_at = first;
-                    for (int64_t x = first + 1; x < last; ++x) {
-                        if (less(v[x], lowest)) lowest = v[x], low_at = x;
-                        if (!less(v[x], highest)) highest = v[x], high_at = x;
-                    }
-                    const int64_t base = line * table.length;
-                    T &smallest = extreme[s], &largest = extreme[slots + s];
-                    if (!count[s] || less(lowest, smallest)) smallest = lowest, place[s] = base + low_at;
-                    if (!count[s] || !less(highest, largest)) largest = highest, place[slots + s] = base + high_at;
-                }
-                if (box) {
-                    int64_t* lower = box + int64_t(s) * 2 * ndim;
-                    int64_t* upper = lower + ndim;
-                    for (int d = 0; d < ndim; ++d) {
-                        const int64_t from = d < ndim - 1 ? at[d] : first, to = d < ndim - 1 ? at[d] : last - 1;
-                        lower[d] = count[s] ? std::min(lower[d], from) : from;
-                        upper[d] = count[s] ? std::max(upper[d], to) : to;
-                    }
-                }
+                const bool seen = count[s] != 0;
+                if (sum) sum[s] = added(sum[s], v, first, last, [](double value, double) { return value; });
+                if (square) distances.add(v, first, last, s, seen);
+                if (moment) add_moments(moment + int64_t(s) * ndim, ndim, v, first, last, at);
+                if (extreme) furthest.add(v, first, last, s, seen, line * table.length);
+                if (box) enclose(box + int64_t(s) * 2 * ndim, ndim, first, last, seen, at);
                 count[s] += last - first;
             });
+            distances.finish(count);
         });
     });
 }
 
-// squares (blocks, slots) float64, zeros: sums of (value - mean)^2.
-void label_squares(View values, View labels, int64_t low, View means, View squares, int threads) {
-    const Table table(values, labels, low, squares.shape[1]);
-    const auto* mean = reinterpret_cast<const double*>(means.data);
-    dispatch(values.dtype, [&](auto t) {
-        using T = typename decltype(t)::t;
-        blocks(table.lines, squares.shape[0], threads, [&](int64_t b, int64_t begin, int64_t end) {
-            double* square = row<double>(squares, b);
-            table.runs<T>(begin, end, [&](const T* v, int64_t first, int64_t last, int32_t s, int64_t, const std::vector<int64_t>&) {
-                double total = square[s];
-                const double centre = mean[s];
-                for (int64_t x = first; x < last; ++x) {
-                    const double d = static_cast<double>(v[x]) - centre;
-                    total += d * d;
-                }
-                square[s] = total;
-            });
+// The highest label, at least 0.
+int64_t label_highest(View labels, int threads) {
+    const int last = labels.ndim - 1;
+    const int64_t length = labels.shape[last], lines = labels.size() / std::max<int64_t>(length, 1);
+    const int64_t count = std::min<int64_t>(lines, 64);
+    std::vector<int64_t> found(count, 0);
+    dispatch(labels.dtype, [&](auto t) {
+        using L = typename decltype(t)::t;
+        blocks(lines, count, threads, [&](int64_t b, int64_t begin, int64_t end) {
+            std::vector<L> buffer(length);
+            L most = 0;
+            for (int64_t line = begin; line < end; ++line) {
+                const char* from = labels.data;
+                for (int64_t rest = line, d = last - 1; d >= 0; rest /= labels.shape[d], --d) from += rest % labels.shape[d] * labels.strides[d];
+                const L* p = reinterpret_cast<const L*>(from);
+                if (labels.strides[last] != sizeof(L)) gather(from, labels.strides[last], length, buffer.data()), p = buffer.data();
+                for (int64_t x = 0; x < length; ++x) most = std::max(most, p[x]);
+            }
+            found[b] = static_cast<int64_t>(most);
         });
     });
+    return count ? *std::max_element(found.begin(), found.end()) : 0;
 }
 
 // The flat places of each slot's elements in raster order, slot after slot; `starts` (blocks, slots) int64 says where

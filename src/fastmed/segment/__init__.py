@@ -1,25 +1,22 @@
 """Segmentation: mask or image -> labels, and what is measured of each."""
 
+from ._groups import histogram, labeled_comprehension, median
 from ._label import label, label_regions
+from ._objects import find_objects, value_indices
 from ._statistics import (
     center_of_mass,
     extrema,
-    find_objects,
-    histogram,
-    label_statistics,
-    labeled_comprehension,
     maximum,
     maximum_position,
     mean,
-    median,
     minimum,
     minimum_position,
     standard_deviation,
     sum,
     sum_labels,
-    value_indices,
     variance,
 )
+from ._summary import label_statistics
 
 __all__ = [
     "center_of_mass",

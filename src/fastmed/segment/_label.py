@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._engine import threads
+from .._engine import memory, threads
 from .._engine.arrays import UnsupportedDtypeError, as_array, kernel_dtype, native
 from .._engine.operation import Operation, kernel, operation
 
@@ -89,7 +89,7 @@ def label(input: Any, structure: Any = None, output: Any = None) -> Any:
     if direct and not np.may_share_memory(image, target):
         count = components(image, structure, target)
     else:
-        labels = np.empty(image.shape, label_dtype(image.size))
+        labels = memory.empty(image.shape, label_dtype(image.size))
         count = components(image, structure, labels)
         check_room(count, target.dtype)
         target[...] = labels
@@ -122,11 +122,11 @@ def label_dtype(size: int) -> np.dtype:
 
 def _as_target(output: Any, image: np.ndarray) -> np.ndarray:
     if output is None:
-        return np.empty(image.shape, label_dtype(image.size))
+        return memory.empty(image.shape, label_dtype(image.size))
     if not isinstance(output, np.ndarray):
         dtype = np.dtype(output)
         _check_dtype(dtype, "output")
-        return np.empty(image.shape, dtype)
+        return memory.empty(image.shape, dtype)
     _check_dtype(output.dtype, "output")
     if output.shape != image.shape:
         raise ValueError(f"output shape not correct: found {output.shape}, wanted {image.shape}")
@@ -238,7 +238,7 @@ def label_regions(label_image: Any, background: Any = None, return_num: bool = F
     if kind.kind == "f":
         image = _whole_parts(image)
     image = _turned(image, kind)
-    labels = np.empty(image.shape, _regions_dtype(kind))
+    labels = memory.empty(image.shape, _regions_dtype(kind))
     plain = image.dtype.kind == "b" and not value.any()
     count = components(image, structure, labels, None if plain else value)
     labels = _turned(labels, kind, shape)

@@ -1,10 +1,10 @@
-"""Numba twin of csrc/segment/statistics.cpp. Blocks are those of the kernel, so that sums are added in its order."""
+"""Numba twin of csrc/segment/statistics.cpp. Its blocks are those of the kernel."""
 
 import numpy as np
 from numba import njit
 
 
-def label_sweep(values, labels, low, counts, sums, moments, extremes, places, boxes, threads):
+def label_sweep(values, labels, low, counts, sums, squares, moments, extremes, places, boxes, threads):
     """Fill each block's row of the tables that have elements."""
     for b, (begin, end) in enumerate(blocks(labels, len(counts))):
         v, slots = values.reshape(-1)[begin:end], slots_of(labels, begin, end, low, counts.shape[1])
@@ -12,6 +12,8 @@ def label_sweep(values, labels, low, counts, sums, moments, extremes, places, bo
         count(slots, counts[b])
         if sums.size:
             add(v, slots, sums[b])
+        if squares.size:
+            add_squares(v, slots, squares[b])
         if moments.size:
             for d in range(labels.ndim):
                 add(v * at[:, d].astype(np.float64), slots, moments[b, :, d])
@@ -22,11 +24,9 @@ def label_sweep(values, labels, low, counts, sums, moments, extremes, places, bo
             enclose(at, slots, boxes[b])
 
 
-def label_squares(values, labels, low, means, squares, threads):
-    """Sums of squared distances from the means."""
-    for b, (begin, end) in enumerate(blocks(labels, len(squares))):
-        slots = slots_of(labels, begin, end, low, squares.shape[1])
-        add((values.reshape(-1)[begin:end] - np.append(means, 0)[slots]) ** 2, slots, squares[b])
+def label_highest(labels, threads):
+    """The highest label, at least 0."""
+    return max(0, int(labels.max(initial=0)))
 
 
 def label_order(labels, low, starts, order, threads):
@@ -69,6 +69,25 @@ def add(values, slots, sums):
     for i in range(slots.size):
         if slots[i] >= 0:
             sums[slots[i]] += values[i]
+
+
+@njit(nogil=True, cache=True)
+def add_squares(values, slots, squares):
+    """Squared distances from the first value of each slot, moved to the mean."""
+    counts, shifts, distances = np.zeros(squares.size, np.int64), np.zeros(squares.size), np.zeros(squares.size)
+    for i in range(slots.size):
+        s, v = slots[i], np.float64(values[i])
+        if s >= 0:
+            if counts[s] == 0:
+                shifts[s] = v
+            counts[s] += 1
+            distances[s] += v - shifts[s]
+            squares[s] += (v - shifts[s]) ** 2
+    for s in range(squares.size):
+        if counts[s] > 0 and not (np.isinf(squares[s]) and np.isfinite(distances[s])):
+            squares[s] = squares[s] - distances[s] * (distances[s] / counts[s])
+        if squares[s] < 0:
+            squares[s] = 0
 
 
 @njit(nogil=True, cache=True)

@@ -52,6 +52,50 @@ class Tables:
         return there
 
 
+def widened(tables: Tables, width: int) -> Tables:
+    """The same tables with more slots, of which nothing is there."""
+    more = width - len(tables.counts)
+    if not more:
+        return tables
+
+    def wide(table: np.ndarray | None, axis: int = 0) -> Any:
+        return None if table is None else np.pad(table, [(0, more if d == axis else 0) for d in range(table.ndim)])
+
+    return Tables(
+        wide(tables.counts), wide(tables.sums), wide(tables.moments), wide(tables.squares), wide(tables.extremes, 1),
+        wide(tables.places, 1), wide(tables.boxes),
+    )  # fmt: skip
+
+
+def added(rows: dict[str, np.ndarray]) -> Tables:
+    """The tables of an image, of rows of tables for blocks of it in their order."""
+    counts = rows["counts"]
+    result = Tables(counts.sum(axis=0))
+    for name in rows.keys() & {"sums", "moments"}:
+        setattr(result, name, np.add.reduce(rows[name], axis=0))
+    if "squares" in rows:
+        result.squares = _around_the_mean(rows, result)
+    if "boxes" in rows:
+        there = (counts > 0)[:, :, None]
+        lower = np.where(there, rows["boxes"][:, :, 0], np.iinfo(np.int64).max).min(axis=0)
+        upper = np.where(there, rows["boxes"][:, :, 1], -1).max(axis=0)
+        result.boxes = np.where((result.counts > 0)[:, None, None], np.stack([lower, upper], axis=1), 0)
+    if "extremes" in rows:
+        parts = [Tables(*part) for part in zip(counts, *[[None] * len(counts)] * 3, rows["extremes"], rows["places"],
+                                               strict=True)]  # fmt: skip
+        further = merged(parts)
+        result.extremes, result.places = further.extremes, further.places
+    return result
+
+
+def _around_the_mean(rows: dict[str, np.ndarray], all_rows: Tables) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        distances = rows["sums"] / rows["counts"] - all_rows.sums / all_rows.counts
+        moved = np.where(rows["counts"] > 0, distances * distances * rows["counts"], 0.0)
+    squares: np.ndarray = np.add.reduce(rows["squares"] + moved, axis=0)
+    return squares
+
+
 def merged(parts: Sequence[Tables]) -> Tables:
     """The tables of several parts of an image, added in their order."""
     return functools.reduce(_merge, parts)
