@@ -19,6 +19,7 @@ from . import _pieces
 from ._c_functions import CFunction, call_c, checked_function
 from ._known import known
 from ._pieces import Box, boxes, share_boxes, with_halo
+from ._tables import run_tables
 from ._user_filter import compiled_loop, elements, on_dask, valid_for
 from ._user_function import NotCompilableError, agrees, positional, warn_not_compiled
 from ._window import as_real_output, as_window, warn_of_two_windows
@@ -44,7 +45,8 @@ class _Windows:
         flat = image.ndim == 0
         self.image, self.output = (image[None], output[None]) if flat else (image, output)
         self.footprint = footprint[None] if flat else footprint
-        before = [n // 2 + o for n, o in zip(self.footprint.shape, [0] if flat else origins, strict=True)]
+        self.origins = [0] if flat else origins
+        before = [n // 2 + o for n, o in zip(self.footprint.shape, self.origins, strict=True)]
         self.halo = [(b, n - 1 - b) for b, n in zip(before, self.footprint.shape, strict=True)]
         self.mode, self.cval = mode, cval
         self.valid = valid[None] if flat and valid is not None else valid
@@ -166,6 +168,8 @@ def _run_windows(job: _Windows, function: Any, c_function: CFunction | None, ext
 
     try:
         arguments = positional(function, extra, keywords, 1)
+        if run_tables(job, function, arguments, call, budget):
+            return
         i64, f64, flags = np.empty(0, np.intp), np.empty(0), np.empty(0, bool)
         head = (f64, flags, flags[None], i64, 1, i64) if job.some else (f64, i64, 1, i64, i64, i64)
         loop, new = compiled_loop(function, (*head, f64[None], job.stop, arguments), *_loops(job, count))
