@@ -99,4 +99,5 @@ def median_filter(
 
     # SciPy casts cval to the dtype first, wrapping around, but not where a median of two is a plain maximum.
     two = count == 2 and bool(footprint.all())
-    return over_window(select, image, rank_cost(image, count), code, cval, output, lambda dtype: two and not holds(dtype, cval))
+    cost = rank_cost(image, count)
+    return over_window(select, image, cost, code, cval, output, lambda dtype: two and not holds(dtype, cval))

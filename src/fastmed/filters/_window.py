@@ -157,7 +157,7 @@ def over_window(
 ) -> np.ndarray:
     """Call ``select(source, cval, result, threads)`` with both arrays of the dtype in which values are compared.
 
-    That is the input's own, or float64 where ``in_double(dtype)``. `cost`: operations, as ``threads.budget`` counts them.
+    That is the input's own, or float64 where ``in_double(dtype)``. `cost`: operations, as for the thread budget.
     """
 
     def compute(source, target, cval):
