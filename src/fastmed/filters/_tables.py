@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from .._engine.arrays import as_mode
 from . import _pieces
 from ._known import kernel_window
 from ._minmax import maximum_filter, minimum_filter
-from ._pieces import Box
+from ._pieces import Box, boxes
 from ._rank import rank_filter
 from ._user_filter import compiled_loop
 from ._user_function import NotCompilableError, agrees
 
-#: Elements of a slab whose tables are held at a time.
-SLAB = 1 << 18
+#: Elements of a box whose tables are held at a time: large enough that what its windows reach beyond it counts little.
+BOX = 1 << 17
 #: Ranks between the extremes that a function may ask for: with more of them, sorting its windows is quicker.
 MOST_RANKS = 2
 
@@ -40,18 +39,23 @@ def run_tables(job: Any, function: Any, arguments: tuple[Any, ...], call: Any, w
     ranks = _ranks_of(loop, count, job.stop, arguments) if loop is not None else None
     if ranks is None:
         return False
-    for slab, source in _slabs(job):
+    parts = boxes(job.image.shape, BOX)
+    if job.mode == as_mode("wrap") and len(parts) > 1:  # the other side of the image stands outside
+        return False
+    for box in parts:
+        reached, inside = _places(job, box)
+        source = job.image[reached]
         with np.errstate(invalid="ignore"):
             if source.dtype.kind == "f" and np.isnan(source.max()):
                 return False
-        tables = _tables(job, slab, source, ranks, count, window)
+        tables = _tables(source, inside, ranks, count, window)
         out = np.empty(tables.shape[1:])
         if not _look_up(loop, ranks, tables, out, count, job.stop, arguments, workers):
             return False
         if new:
-            _check(job, slab, out, call)
+            _check(job, box, out, call)
             new = False
-        job.put(slab, out)
+        job.put(box, out)
     return True
 
 
@@ -92,34 +96,35 @@ def _ranks_of(loop: Any, count: int, stop: np.ndarray, arguments: tuple[Any, ...
             return None
 
 
-def _slabs(job: Any) -> Iterator[tuple[Box, np.ndarray]]:
-    """Slabs along the first axis, with what of the image their windows reach."""
-    shape = job.image.shape
-    before, after = job.halo[0]
-    height = max(1, SLAB // math.prod(shape[1:]), 2 * (before + after))
-    if job.mode == as_mode("wrap"):
-        height = shape[0]
-    rest = tuple(slice(0, n) for n in shape[1:])
-    for first in range(0, shape[0], height):
-        last = min(first + height, shape[0])
-        if shape[0] - last < height // 2:  # what is left is not enough for a slab with its own border
-            last = shape[0]
-        yield (slice(first, last), *rest), job.image[max(0, first - before) : last + after]
-        if last == shape[0]:
-            return
+def _places(job: Any, box: Box) -> tuple[Box, Box]:
+    """What of the image the windows of a box reach, and where the box lies in it.
+
+    Where that ends inside the image, its own border makes wrong values, beyond the box. Where it ends with the image
+    the border is the true one, as long as what the mode puts outside is in it: else the whole axis is taken.
+    """
+    reached, inside = [], []
+    for part, (before, after), n in zip(box, job.halo, job.image.shape, strict=True):
+        first, last = max(0, part.start - before), min(n, part.stop + after)
+        at_edge = part.start < before or part.stop + after > n
+        if at_edge and part.stop - part.start <= before + after:
+            first, last = 0, n
+        reached.append(slice(first, last))
+        inside.append(slice(part.start - first, part.stop - first))
+    return tuple(reached), tuple(inside)
 
 
-def _tables(job: Any, slab: Box, source: np.ndarray, ranks: list[int], count: int, window: dict[str, Any]) -> np.ndarray:
-    """The value of each rank for every window of the slab, in float64."""
-    first = slab[0].start - max(0, slab[0].start - job.halo[0][0])
-    inside = slice(first, first + slab[0].stop - slab[0].start)
-    tables = np.empty((len(ranks), inside.stop - first, *source.shape[1:]))
+def _tables(source: np.ndarray, inside: Box, ranks: list[int], count: int, window: dict[str, Any]) -> np.ndarray:
+    """The value of each rank for every window of the box that lies `inside`, in float64."""
+    tables = np.empty((len(ranks), *(part.stop - part.start for part in inside)))
     for table, rank in zip(tables, ranks, strict=True):
+        # Straight into the table where that is the same dtype and shape.
+        target = table if (source.dtype, source.shape) == (table.dtype, table.shape) else None
         if rank in (0, count - 1):
-            found = (maximum_filter if rank else minimum_filter)(source, **window)
+            found = (maximum_filter if rank else minimum_filter)(source, output=target, **window)
         else:
-            found = rank_filter(source, rank, **window)
-        table[...] = found[inside]
+            found = rank_filter(source, rank, output=target, **window)
+        if target is None:
+            table[...] = found[inside]
     return tables
 
 
@@ -138,14 +143,15 @@ def _look_up(loop, ranks, tables, out, count, stop, arguments, workers) -> bool:
     try:
         _pieces.share(work, len(heads), workers)
     except Exception:
+        stop[0] = 0  # the windows themselves will tell
         return False
     return not any(head[MISSED] for head in heads)
 
 
-def _check(job: Any, slab: Box, out: np.ndarray, call: Any) -> None:
-    """Compare with Python on the first, the middle and the last window of a slab."""
+def _check(job: Any, box: Box, out: np.ndarray, call: Any) -> None:
+    """Compare with Python on the first, the middle and the last window of a box."""
     for place in {tuple(0 for _ in out.shape), tuple(n // 2 for n in out.shape), tuple(n - 1 for n in out.shape)}:
-        at = tuple(slice(part.start + i, part.start + i + 1) for part, i in zip(slab, place, strict=True))
+        at = tuple(slice(part.start + i, part.start + i + 1) for part, i in zip(box, place, strict=True))
         values, starts, offsets, _ = job.geometry(at)
         window = values[starts[0] + offsets]
         try:

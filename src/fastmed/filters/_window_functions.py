@@ -19,7 +19,7 @@ from ._window_sums import OPTIONS
 
 
 def _family(w: Any) -> int | None:
-    """0 for a window of a group, 1 for other windows and arrays like them, 2 for one in tables, None for anything else."""
+    """0 for a window of a group, 1 for other windows and arrays like them, 2 for one in tables, else None."""
     if isinstance(w, groups.GroupedWindow | groups.UnseenWindow):
         return 0
     if isinstance(w, tables.TabledWindow):
