@@ -17,6 +17,7 @@ from .._engine.arrays import as_array, as_axes, as_bytes, as_mode, as_number, ca
 from .._engine.operation import explained, operation
 from . import _pieces
 from ._c_functions import CFunction, call_c, checked_function
+from ._docs import documented
 from ._known import known
 from ._pieces import Box, boxes, share_boxes, with_halo
 from ._tables import run_tables
@@ -215,6 +216,7 @@ def _halo(ndim, size=None, footprint=None, origin=0, axes=None, spacing=None, **
 
 
 @operation(halo=_halo, chunked=on_dask)
+@documented
 def generic_filter(
     input: Any,
     function: Any,
@@ -239,30 +241,20 @@ def generic_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     function : callable
         ``function(window, *extra_arguments, **extra_keywords)`` gives a number. `window` is a 1-D float64 array of the
         elements under the footprint, in C order. A Python function, a NumPy function such as `numpy.median`, one that
         `numba.njit` or `numba.cfunc` has compiled, or a `scipy.LowLevelCallable`.
-    size : int or sequence of int, optional
-        Width of a box window in elements. Either this or `footprint` is needed.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    extra_arguments : tuple, optional
-        Further arguments of `function`.
-    extra_keywords : dict, optional
-        Further keyword arguments of `function`.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {size}
+    {footprint}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {extra_arguments}
+    {extra_keywords}
+    {axes}
     mask : array_like of bool, optional
         Same shape as `input`. The function gets only the elements where it is True, as a shorter window; what mode
         'constant' puts outside counts as True, the other modes continue the mask as they do the input. A window
@@ -270,9 +262,7 @@ def generic_filter(
     nan_policy : {'propagate', 'omit', 'raise'}, optional
         'propagate' (default): the function gets the NaN as well. 'omit': it does not, as with `mask`. 'raise': a NaN
         (where `mask` is True) raises before any work (of a Dask array, when its chunk is computed).
-    spacing : float or sequence of float, optional
-        Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
-        then in mm; the window is the nearest odd number of elements.
+    {size_spacing}
 
     Returns
     -------
