@@ -18,7 +18,7 @@ from ._user_filter import elements, masked_or_plain, valid_for
 from ._user_function import NotCompilableError, depends_on_nothing_else
 
 #: Bytes of windows that a batch holds, where the function takes batches of any size: copies of them stay in the cache.
-BATCH = 1 << 20
+BATCH = 1 << 19
 #: Windows by which it is seen whether their layout in memory changes results.
 SAMPLE = 1000
 
