@@ -107,7 +107,7 @@ class BuildExt(build_ext):
             extension.extra_link_args.append("-Wl,-s" if sys.platform.startswith("linux") else "-Wl,-dead_strip")
 
     def _openmp_flags(self):
-        return ["-fopenmp"] if self._compiles(["-fopenmp"]) else []
+        return ["-fopenmp"] if self._compiles(["-fopenmp"]) else ["-pthread"]
 
     def _compiles(self, flags):
         with tempfile.TemporaryDirectory() as folder:

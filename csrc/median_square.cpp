@@ -60,12 +60,39 @@ template <class T> struct Lines {
     int64_t place(int64_t x) const { return std::min(x, n - L); }
 };
 
+// Exchanges and extrema as a comparison and blends where that is quicker beside the others: AVX-512 has integer minima and
+// maxima on one port only, and comparisons and blends on the other.
+template <class T> struct Beside {
+    using V = typename simd<T>::v;
+    static FASTMED_INLINE V min(V a, V b) { return vmin(a, b); }
+    static FASTMED_INLINE V max(V a, V b) { return vmax(a, b); }
+};
+#if defined(__AVX512BW__)
+#define FASTMED_BESIDE(T, type, bits)                                                                                             \
+    template <> struct Beside<T> {                                                                                                \
+        using V = simd<T>::v;                                                                                                     \
+        static FASTMED_INLINE auto less(V a, V b) { return _mm512_cmplt_##type##_mask((__m512i)a, (__m512i)b); }                   \
+        static FASTMED_INLINE V min(V a, V b) { return (V)_mm512_mask_blend_epi##bits(less(a, b), (__m512i)b, (__m512i)a); }        \
+        static FASTMED_INLINE V max(V a, V b) { return (V)_mm512_mask_blend_epi##bits(less(a, b), (__m512i)a, (__m512i)b); }        \
+    };
+FASTMED_BESIDE(uint8_t, epu8, 8)
+FASTMED_BESIDE(int8_t, epi8, 8)
+FASTMED_BESIDE(uint16_t, epu16, 16)
+FASTMED_BESIDE(int16_t, epi16, 16)
+#undef FASTMED_BESIDE
+#endif
+
 // --- 3 x 3 ------------------------------------------------------------------------------------------------------------
 template <class T> struct Triple {
     typename simd<T>::v low, middle, high;
 
     explicit FASTMED_INLINE Triple(const T* p) {
-        Sort3::template run<typename simd<T>::v>([&](int k) { return load(p + k); }, [&](int i, const auto& v) { (i == 0 ? low : i == 1 ? middle : high) = v; });
+        using V = typename simd<T>::v;
+        using Other = Beside<T>;
+        const V a = load(p), b = load(p + 1), c = load(p + 2);
+        const V less = vmin(b, c), more = vmax(b, c), x = Other::max(a, less);
+        low = Other::min(a, less);
+        middle = vmin(x, more), high = vmax(x, more);
     }
 };
 
@@ -74,10 +101,11 @@ template <class T> struct Triple {
 template <class T> FASTMED_INLINE void two_medians(const Triple<T>& a, const Triple<T>& b, const Triple<T>& c, const Triple<T>& d,
                                                    typename simd<T>::v& first, typename simd<T>::v& second) {
     using V = typename simd<T>::v;
-    const V low = vmax(b.low, c.low), high = vmin(b.high, c.high), less = vmin(b.middle, c.middle), more = vmax(b.middle, c.middle);
+    using Other = Beside<T>;
+    const V low = vmax(b.low, c.low), high = vmin(b.high, c.high), less = Other::min(b.middle, c.middle), more = Other::max(b.middle, c.middle);
     const auto median = [&](const Triple<T>& e) FASTMED_INLINE_LAMBDA {
         const V x = vmax(low, e.low), y = vmax(less, vmin(more, e.middle)), z = vmin(high, e.high);
-        return vmax(vmin(x, y), vmin(vmax(x, y), z));
+        return vmax(Other::min(x, y), Other::min(Other::max(x, y), z));
     };
     first = median(a), second = median(d);
 }

@@ -6,6 +6,10 @@
 #include "kernels.hpp"
 #include "parallel.hpp"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 namespace py = pybind11;
 
 namespace fastmed {

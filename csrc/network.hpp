@@ -59,6 +59,15 @@ struct Network {
         return n;
     }
 
+    // Of its results those from `first` to `last`.
+    Network part(int64_t first, int64_t last) const {
+        Network n;
+        n.steps = steps;
+        n.outputs = Wires(outputs.begin() + first, outputs.begin() + last + 1);
+        n.prune();
+        return n;
+    }
+
 private:
     static Wires range(int64_t first, int64_t count) {
         Wires w(count);

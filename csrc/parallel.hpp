@@ -1,4 +1,4 @@
-// Work shared over threads: OpenMP where the compiler has it, exceptions carried out of the region, Ctrl-C answered.
+// Work shared over threads: exceptions carried out of the region, Ctrl-C answered.
 #pragma once
 
 #include <algorithm>
@@ -7,9 +7,7 @@
 #include <cstdint>
 #include <exception>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "team.hpp"
 
 namespace fastmed {
 
@@ -40,6 +38,7 @@ template <class Make, class Body> void parallel_for(int64_t n, int threads, Make
     std::exception_ptr failure;
     std::atomic<bool> interrupted{false};
     auto work = [&](bool caller) {
+        if (!caller && next >= n) return;  // came too late
         try {
             auto scratch = make();
             detail::Pulse pulse;
@@ -52,13 +51,7 @@ template <class Make, class Body> void parallel_for(int64_t n, int threads, Make
         }
     };
     int count = static_cast<int>(std::min<int64_t>(std::max(threads, 1), n));
-#ifdef _OPENMP
-    if (count > 1) {
-#pragma omp parallel num_threads(count)
-        work(omp_get_thread_num() == 0);
-    } else
-#endif
-        work(true);
+    run_in_team(count - 1, [](void* data, bool caller) { (*static_cast<decltype(work)*>(data))(caller); }, &work);
     if (failure) std::rethrow_exception(failure);
     if (interrupted) throw Interrupted{};
 }

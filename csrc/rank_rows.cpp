@@ -56,29 +56,6 @@ bool few_values(const View& v) {
     return few;
 }
 
-// The quickest way, by estimates in cycles for one result: fits to what was measured with AVX-512 over windows of 6 to 450
-// elements on volumes and images of smooth structures with noise.
-Way way_of(const Window& w, const View& footprint, const View& input) {
-    const double n = double(w.count), size = double(bytes_of(input.dtype));
-    const int64_t nx = input.shape[input.ndim - 1], step = UNROLL * VECTOR_BYTES / int64_t(size);
-    const double idle = double((nx + step - 1) / step * step) / double(nx);  // lanes that stand for nothing
-    const bool shared = w.box && input.ndim > 1 && w.shape[input.ndim - 2] >= 4;
-    int longer = 0;  // axes
-    int64_t shortest = w.count;
-    for (int64_t k : w.shape)
-        if (k > 1) ++longer, shortest = std::min(shortest, k);
-    const double steps = (!shared ? 0.225 : longer > 2 ? 0.115 : 0.09) * n * std::log2(n) * std::log2(n);
-    const double network = w.count > MAX_NETWORK ? INFINITY : 10 + idle * steps * 2.6 * size / VECTOR_BYTES;
-    if (network < 30) return Way::network;
-    if (!w.box || !histogram_box_fits(w.shape)) {
-        const double sliding = (size == 8 ? 100 : 70) + 4.0 * double(sliding_edges(footprint));
-        return network <= sliding ? Way::network : Way::sliding;
-    }
-    const double sorting = few_values(input) ? 0 : size == 8 ? 70 : 43, first = longer == 1 ? 50 : 33;
-    const double histogram = first + sorting + 4.7 * double(longer == 3 ? shortest : 1);
-    return network <= histogram ? Way::network : Way::histogram;
-}
-
 // The networks for one window, found by its shape and rank.
 struct Plan {
     // all: every value of the window by itself. columns: those of a box sorted once, then across them. paired: see
@@ -104,18 +81,34 @@ struct Plan {
     int64_t steps() const {
         return int64_t(sort.steps.size() + select.steps.size() + merge.steps.size() + (join.steps.size() + common.steps.size()) / 2) + list;
     }
-    int64_t most_wires() const { return std::max(lists * length, units * unit); }
-    int64_t joined() const { return unit > list ? units : 0; }
+    int64_t most_wires() const { return std::max({lists * length, units * unit, 2 * list}); }
+    int64_t joined() const { return height % 2 ? units : 0; }
     int64_t kept_rows() const { return way == paired ? height * list + joined() * unit + high - low + 1 : 0; }
 
 private:
+    // Of `count` sorted lists of `size`, all values at whose places one of rank `r` of the `all` values can stand.
+    struct Places {
+        int64_t first, last;
+        Places(int64_t size, int64_t all, int64_t r) : first(std::max<int64_t>(0, r - (all - size))), last(std::min(size - 1, r)) {}
+        int64_t count() const { return last - first + 1; }
+    };
+    // Lists and pairs of lists are made only as far as they can hold the result: of the 25 elements of a row of
+    // 5 x 5 x 5 the percentile 90 can be one of the largest 13. `rank` is counted among what is left.
     void pair() {
-        list = lists * length;
-        merge = length > 1 ? Network::merging(lists, length) : Network::sorting(lists);
-        const bool odd = height % 2;
-        units = odd ? height / 2 : height - 1;
-        unit = odd ? 2 * list : list;
-        if (odd) join = Network::merging(2, list);
+        const int64_t elements = lists * length;
+        const Places kept(elements, height * elements, rank);
+        merge = (length > 1 ? Network::merging(lists, length) : Network::sorting(lists)).part(kept.first, kept.last);
+        list = kept.count();
+        rank -= height * kept.first;
+        units = height - 1;
+        unit = list;
+        if (height % 2) {
+            units = height / 2;
+            const Places both(2 * list, height * list, rank);
+            join = Network::merging(2, list).part(both.first, both.last);
+            unit = both.count();
+            rank -= units * both.first;
+        }
         low = std::max<int64_t>(0, rank - list);
         high = std::min(rank, units * unit - 1);
         common = Network::selecting(units, unit, low, high);
@@ -138,6 +131,32 @@ std::shared_ptr<const Plan> plan_for(const Window& w, int64_t rank) {
     if (auto kept = plans.find(key); kept != plans.end()) return kept->second;
     if (plans.size() >= 64) plans.clear();
     return plans[key] = make();
+}
+
+// The quickest way, by estimates in cycles for one result: fits to what was measured with AVX-512 over windows of 6 to 450
+// elements on volumes and images of smooth structures with noise.
+Way way_of(const Window& w, const View& footprint, const View& input, int64_t rank) {
+    const double n = double(w.count), size = double(bytes_of(input.dtype));
+    const int64_t nx = input.shape[input.ndim - 1], step = UNROLL * VECTOR_BYTES / int64_t(size);
+    const double idle = double((nx + step - 1) / step * step) / double(nx);  // lanes that stand for nothing
+    const bool shared = w.box && input.ndim > 1 && w.shape[input.ndim - 2] >= 4;
+    int longer = 0;  // axes
+    int64_t shortest = w.count;
+    for (int64_t k : w.shape)
+        if (k > 1) ++longer, shortest = std::min(shortest, k);
+    const double steps = (!shared ? 0.225 : longer > 2 ? 0.115 : 0.09) * n * std::log2(n) * std::log2(n);
+    double network = w.count > MAX_NETWORK ? INFINITY : 10 + idle * steps * 2.6 * size / VECTOR_BYTES;
+    if (network < 30) return Way::network;
+    if (!w.box || !histogram_box_fits(w.shape)) {
+        const double sliding = (size == 8 ? 100 : 70) + 4.0 * double(sliding_edges(footprint));
+        return network <= sliding ? Way::network : Way::sliding;
+    }
+    const double sorting = few_values(input) ? 0 : size == 8 ? 70 : 43, first = longer == 1 ? 50 : 33;
+    const double histogram = first + sorting + 4.7 * double(longer == 3 ? shortest : 1);
+    // The fits are of medians; networks of ranks near an end are shorter.
+    if (shared && network > histogram && network < 4 * histogram && rank != w.count / 2)
+        network *= double(plan_for(w, rank)->steps()) / double(plan_for(w, w.count / 2)->steps());
+    return network <= histogram ? Way::network : Way::histogram;
 }
 
 template <class T> class RankRows {
@@ -350,7 +369,7 @@ void rank_rows(const View& input, const View& footprint, const Ints& origins, in
     const Window window(footprint, origins);
     if (window.box && median_square_fits(input, window.shape, rank, output))
         return median_square(input, window.shape, window.before, mode, cval, output, threads);
-    switch (way_of(window, footprint, input)) {
+    switch (way_of(window, footprint, input, rank)) {
         case Way::histogram: return histogram_box(input, window.shape, window.before, rank, mode, cval, output, threads);
         case Way::sliding: return sliding_ranks(input, footprint, origins, rank, mode, cval, output, threads);
         case Way::network: break;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -93,6 +95,14 @@ def test_every_seventh_rank(dtype, size, build):
     footprint = np.ones(size, bool)
     for rank in range(0, footprint.size, footprint.size // 7):
         assert np.array_equal(rank_filter(image, rank, size), ranked_windows(image, rank, footprint))
+
+
+@pytest.mark.parametrize("size", [(4, 5), (5, 5), (5, 3, 2), (5, 2, 3), (7, 1, 4)], ids=str)
+def test_every_rank_of_boxes_of_four_rows_and_more(size, build):
+    """Their rows are sorted only as far as they can hold the result."""
+    image = np.random.default_rng(2).integers(0, 300, (4, 6, 70)[-len(size) :]).astype("h")
+    for rank in range(1, math.prod(size) - 1):
+        assert np.array_equal(rank_filter(image, rank, size), ranked_windows(image, rank, np.ones(size, bool)))
 
 
 @pytest.mark.parametrize("dtype", "efd")

@@ -1,7 +1,7 @@
 """The thread budget: how many threads a kernel may use, wherever it is called from.
 
 In order: ``with fastmed.num_threads(n)`` in this thread; one thread inside a Dask, joblib or ``ThreadPoolExecutor``
-worker (the pool is the parallelism); one after a ``fork`` of a process whose OpenMP pool had run (the pool does not
+worker (the pool is the parallelism); one after a ``fork`` of a process whose pool of threads had run (the pool does not
 exist in the child, and waiting for it would hang); else ``fastmed.set_num_threads``, ``FASTMED_NUM_THREADS``,
 ``OMP_NUM_THREADS``, the processor's affinity. threadpoolctl's limits lower any of these.
 """

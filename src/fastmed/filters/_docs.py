@@ -90,6 +90,12 @@ size : int or sequence of int, optional
     "footprint": """\
 footprint : array_like of bool, optional
     Shape of the window, with one axis per filtered axis; it takes precedence over `size`.""",
+    "extra_arguments": """\
+extra_arguments : tuple, optional
+    Further arguments of `function`.""",
+    "extra_keywords": """\
+extra_keywords : dict, optional
+    Further keyword arguments of `function`.""",
     "truncate": """\
 truncate : float, optional
     The window ends this many standard deviations from its centre.""",

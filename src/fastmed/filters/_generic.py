@@ -17,8 +17,10 @@ from .._engine.arrays import as_array, as_axes, as_bytes, as_mode, as_number, ca
 from .._engine.operation import explained, operation
 from . import _pieces
 from ._c_functions import CFunction, call_c, checked_function
+from ._docs import documented
 from ._known import known
 from ._pieces import Box, boxes, share_boxes, with_halo
+from ._tables import run_tables
 from ._user_filter import compiled_loop, elements, on_dask, valid_for
 from ._user_function import NotCompilableError, agrees, positional, warn_not_compiled
 from ._window import as_real_output, as_window, warn_of_two_windows
@@ -44,7 +46,8 @@ class _Windows:
         flat = image.ndim == 0
         self.image, self.output = (image[None], output[None]) if flat else (image, output)
         self.footprint = footprint[None] if flat else footprint
-        before = [n // 2 + o for n, o in zip(self.footprint.shape, [0] if flat else origins, strict=True)]
+        self.origins = [0] if flat else origins
+        before = [n // 2 + o for n, o in zip(self.footprint.shape, self.origins, strict=True)]
         self.halo = [(b, n - 1 - b) for b, n in zip(before, self.footprint.shape, strict=True)]
         self.mode, self.cval = mode, cval
         self.valid = valid[None] if flat and valid is not None else valid
@@ -166,6 +169,8 @@ def _run_windows(job: _Windows, function: Any, c_function: CFunction | None, ext
 
     try:
         arguments = positional(function, extra, keywords, 1)
+        if run_tables(job, function, arguments, call, budget):
+            return
         i64, f64, flags = np.empty(0, np.intp), np.empty(0), np.empty(0, bool)
         head = (f64, flags, flags[None], i64, 1, i64) if job.some else (f64, i64, 1, i64, i64, i64)
         loop, new = compiled_loop(function, (*head, f64[None], job.stop, arguments), *_loops(job, count))
@@ -211,6 +216,7 @@ def _halo(ndim, size=None, footprint=None, origin=0, axes=None, spacing=None, **
 
 
 @operation(halo=_halo, chunked=on_dask)
+@documented
 def generic_filter(
     input: Any,
     function: Any,
@@ -235,30 +241,20 @@ def generic_filter(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     function : callable
         ``function(window, *extra_arguments, **extra_keywords)`` gives a number. `window` is a 1-D float64 array of the
         elements under the footprint, in C order. A Python function, a NumPy function such as `numpy.median`, one that
         `numba.njit` or `numba.cfunc` has compiled, or a `scipy.LowLevelCallable`.
-    size : int or sequence of int, optional
-        Width of a box window in elements. Either this or `footprint` is needed.
-    footprint : array_like of bool, optional
-        Shape of the window, with one axis per filtered axis; it takes precedence over `size`.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int or sequence of int, optional
-        Shift of the window; positive values move it toward index 0.
-    extra_arguments : tuple, optional
-        Further arguments of `function`.
-    extra_keywords : dict, optional
-        Further keyword arguments of `function`.
-    axes : int or sequence of int, optional
-        Filter only along these.
+    {size}
+    {footprint}
+    {output}
+    {mode}
+    {cval}
+    {origin}
+    {extra_arguments}
+    {extra_keywords}
+    {axes}
     mask : array_like of bool, optional
         Same shape as `input`. The function gets only the elements where it is True, as a shorter window; what mode
         'constant' puts outside counts as True, the other modes continue the mask as they do the input. A window
@@ -266,9 +262,7 @@ def generic_filter(
     nan_policy : {'propagate', 'omit', 'raise'}, optional
         'propagate' (default): the function gets the NaN as well. 'omit': it does not, as with `mask`. 'raise': a NaN
         (where `mask` is True) raises before any work (of a Dask array, when its chunk is computed).
-    spacing : float or sequence of float, optional
-        Distance of elements in mm, one for all axes or one per axis of `input`; 'volume': that of a Volume. `size` is
-        then in mm; the window is the nearest odd number of elements.
+    {size_spacing}
 
     Returns
     -------

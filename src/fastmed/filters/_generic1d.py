@@ -24,6 +24,7 @@ from .._engine.arrays import (
 from .._engine.operation import explained, operation
 from . import _pieces
 from ._c_functions import CFunction, call_c, checked_function
+from ._docs import documented
 from ._pieces import Box, boxes, share_boxes, with_halo
 from ._user_filter import compiled_loop, elements, on_dask, valid_for
 from ._user_function import NotCompilableError, agrees, positional, warn_not_compiled
@@ -156,6 +157,7 @@ def _lines_on_dask(op, arguments):
 
 
 @operation(halo=_halo1d, chunked=_lines_on_dask)
+@documented
 def generic_filter1d(
     input: Any,
     function: Any,
@@ -179,8 +181,7 @@ def generic_filter1d(
 
     Parameters
     ----------
-    input : array_like
-        Any shape; bool, integers, float16/32/64. It is not changed.
+    {real_input}
     function : callable
         ``function(input_line, output_line, *extra_arguments, **extra_keywords)`` writes into `output_line`, which is
         zero before. Both are 1-D float64 arrays; `input_line` is longer by ``filter_size - 1``: the line goes on at
@@ -189,18 +190,12 @@ def generic_filter1d(
         Length of the window in elements.
     axis : int, optional
         The axis of the lines.
-    output : array or dtype, optional
-        Where the result goes (may be `input`), or its dtype.
-    mode : str, optional
-        What stands outside: 'reflect' (default), 'mirror', 'nearest', 'wrap', 'constant', or the grid- synonyms.
-    cval : scalar, optional
-        The outside value of mode 'constant'.
-    origin : int, optional
-        Shift of the window; positive values move it toward index 0.
-    extra_arguments : tuple, optional
-        Further arguments of `function`.
-    extra_keywords : dict, optional
-        Further keyword arguments of `function`.
+    {output}
+    {mode}
+    {cval}
+    {origin_on_line}
+    {extra_arguments}
+    {extra_keywords}
     mask : None, optional
         Refused: the function gets whole lines.
     nan_policy : {'propagate', 'raise'}, optional

@@ -32,11 +32,10 @@ def known(
         hash(function)
     except TypeError:
         return None
-    if image.dtype.kind not in "biuf" or not footprint.any() or not _holds(image.dtype, mode, cval):
+    window = kernel_window(image, footprint, origins, mode, cval)
+    if window is None:
         return None
     count = int(footprint.sum())
-    window: dict[str, Any] = {"size": footprint.shape} if footprint.all() else {"footprint": footprint}
-    window |= {"mode": _NAMES[mode], "cval": cval, "origin": list(origins)}
     if function in _LARGEST:
         return lambda output: maximum_filter(image, output=output, **window)
     if function in _SMALLEST:
@@ -49,6 +48,16 @@ def known(
     if function is np.ptp and not in_double and image.dtype.kind != "b":
         return lambda output: _extent(image, window)
     return None
+
+
+def kernel_window(
+    image: np.ndarray, footprint: np.ndarray, origins: Sequence[int], mode: int, cval: float
+) -> dict[str, Any] | None:
+    """The window as arguments of the filters of ranks and extrema; None where they would see other values."""
+    if image.dtype.kind not in "biuf" or not footprint.any() or not _holds(image.dtype, mode, cval):
+        return None
+    window: dict[str, Any] = {"size": footprint.shape} if footprint.all() else {"footprint": footprint}
+    return window | {"mode": _NAMES[mode], "cval": cval, "origin": list(origins)}
 
 
 def _extent(image: np.ndarray, window: dict[str, Any]) -> np.ndarray:

@@ -11,7 +11,7 @@ from .._engine.operation import kernel, operation
 from ._docs import documented
 from ._masked import asked
 from ._rank import Ranked
-from ._window import as_real_output, as_window, holds, one_mode, over_window, warn_of_two_windows
+from ._window import as_real_output, as_window, holds, one_mode, over_window, rank_cost, warn_of_two_windows
 
 _MEDIAN_FILTER = Ranked("median_filter", lambda arguments, count, valid: valid // 2)
 
@@ -99,4 +99,5 @@ def median_filter(
 
     # SciPy casts cval to the dtype first, wrapping around, but not where a median of two is a plain maximum.
     two = count == 2 and bool(footprint.all())
-    return over_window(select, image, count, code, cval, output, lambda dtype: two and not holds(dtype, cval))
+    cost = rank_cost(image, count)
+    return over_window(select, image, cost, code, cval, output, lambda dtype: two and not holds(dtype, cval))

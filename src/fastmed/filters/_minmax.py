@@ -94,7 +94,7 @@ def extremum(largest, input, size, footprint, output, mode, cval, origin, axes) 
     def select(source, cval, result, budget):  # SciPy casts cval to the dtype here, and only here
         kernel("footprint_extremum", __name__)(source, footprint, origins, code, cval, largest, result, budget)
 
-    return over_window(select, image, int(footprint.sum()), code, cval, output)
+    return over_window(select, image, 2 * image.size * int(footprint.sum()), code, cval, output)
 
 
 def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, output: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def _box(largest: bool, image: np.ndarray, rows: tuple[Row, ...], cval: float, o
 
     def apply(source, rows, target):
         columns = columns_of(rows)
-        budget = threads.budget(source.size, 4 * len(rows))
+        budget = threads.budget(source.nbytes * len(rows) // 8)  # whole vectors, at the pace of the memory
         kernel("box_extremum", __name__)(source, *columns, float(cval), largest, target, budget)
 
     def compute(source, target, cval):

@@ -17,6 +17,7 @@ from ._window import (
     as_window,
     first_or_last,
     over_window,
+    rank_cost,
     warn_of_two_windows,
     window_halo,
 )
@@ -98,7 +99,7 @@ class Ranked(Extended):
         def select(source, cval, result, budget):
             kernel("masked_rank", __name__)(source, valid, footprint, origins, ranks, code, cval, result, budget)
 
-        return over_window(select, image, count, code, arguments["cval"], values), reached
+        return over_window(select, image, 2 * image.size * count, code, arguments["cval"], values), reached
 
 
 def _select(rank_of, input, wanted, size, footprint, output, mode, cval, origin, axes) -> np.ndarray:
@@ -119,7 +120,7 @@ def _select(rank_of, input, wanted, size, footprint, output, mode, cval, origin,
     def select(source, cval, result, budget):  # SciPy casts cval to the dtype, wrapping around
         kernel("rank_filter", __name__)(source, footprint, origins, rank, code, cval, result, budget)
 
-    return over_window(select, image, count, code, cval, output)
+    return over_window(select, image, rank_cost(image, count), code, cval, output)
 
 
 def _mode_of_each_axis(mode, ndim, axes):

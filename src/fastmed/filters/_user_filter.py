@@ -14,10 +14,11 @@ from ._masked import elements_of_size
 from ._user_function import NotCompilableError, compiled
 
 
-def compiled_loop(function: Any, arguments: tuple[Any, ...], *makes: str) -> tuple[Any, bool]:
+def compiled_loop(function: Any, arguments: tuple[Any, ...], *makes: str, plain: bool = True) -> tuple[Any, bool]:
     """A loop around the function, compiled for these arguments, and whether that is new.
 
-    The first of the loops named `makes` that the function fits into is taken.
+    The first of the loops named `makes` that the function fits into is taken; the last one, where it is `plain`, also
+    around Numba's own of NumPy's functions.
     """
     from numba import typeof
 
@@ -26,7 +27,7 @@ def compiled_loop(function: Any, arguments: tuple[Any, ...], *makes: str) -> tup
     signature = tuple(typeof(a) for a in arguments)
     reason = None
     # NumPy's functions may have more arguments than those that stand for them, so their own come last.
-    for make, fast in [*((make, True) for make in makes), (makes[-1], False)]:
+    for make, fast in [*((make, True) for make in makes), *([(makes[-1], False)] if plain else [])]:
         loop = compiled(function, getattr(_window_loops, make), fast)
         if signature in loop.overloads:
             return loop, False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -137,10 +138,18 @@ def as_real_output(output: Any, image: np.ndarray) -> np.ndarray:
     return output
 
 
+def rank_cost(image: np.ndarray, count: int) -> int:
+    """About how many operations the ranks of windows of `count` elements take, as the thread budget counts them.
+
+    They are done on whole vectors: by this, 3 x 3 bytes of 2048 x 2048 (0.5 ms) are not worth a second thread.
+    """
+    return int(image.nbytes * count * math.log2(count + 1) ** 2 / 300)
+
+
 def over_window(
     select: Callable[[np.ndarray, float, np.ndarray, int], None],
     image: np.ndarray,
-    count: int,
+    cost: int,
     mode: int,
     cval: float,
     output: np.ndarray,
@@ -148,13 +157,13 @@ def over_window(
 ) -> np.ndarray:
     """Call ``select(source, cval, result, threads)`` with both arrays of the dtype in which values are compared.
 
-    That is the input's own, or float64 where ``in_double(dtype)``. `count` is the number of elements of the window.
+    That is the input's own, or float64 where ``in_double(dtype)``. `cost`: operations, as for the thread budget.
     """
 
     def compute(source, target, cval):
         work = source.astype(np.float64) if in_double(source.dtype) else source
         result = target if target.dtype == work.dtype else np.empty(work.shape, work.dtype)
-        select(work, float(cval), result, threads.budget(work.size, 2 * count))
+        select(work, float(cval), result, threads.budget(cost))
         if result is not target:
             cast_through_double(result, target)
 

@@ -14,18 +14,22 @@ from numba.extending import overload
 from . import _window_groups as groups
 from . import _window_order as order
 from . import _window_sums as sums
+from . import _window_tables as tables
 from ._window_sums import OPTIONS
 
 
 def _family(w: Any) -> int | None:
-    """0 for a window of a group, 1 for other windows and arrays like them, None for anything else."""
+    """0 for a window of a group, 1 for other windows and arrays like them, 2 for one in tables, else None."""
     if isinstance(w, groups.GroupedWindow | groups.UnseenWindow):
         return 0
+    if isinstance(w, tables.TabledWindow):
+        return 2
     return 1 if isinstance(w, types.Array) and (w.ndim, w.layout, w.dtype) == (1, "C", types.float64) else None
 
 
 def _of_window(original: Any, *functions: Any) -> Any:
-    """The first function for windows of a group, the second for others, NumPy's `original` for anything else."""
+    """The first function for windows of a group, the second for others, the third for windows in tables (or None where
+    they cannot tell), NumPy's `original` for anything else."""
 
     def stub(w):
         raise NotImplementedError
@@ -34,7 +38,7 @@ def _of_window(original: Any, *functions: Any) -> Any:
     def choose(w):
         family = _family(w)
         function = original if family is None else functions[family]
-        return lambda w: function(w)
+        return None if function is None else lambda w: function(w)
 
     return njit(**OPTIONS)(lambda w: stub(w))
 
@@ -71,23 +75,26 @@ def _partitioned(w, rank):
 
 
 _GROUPED = order.statistics(order.as_it_is, groups.ranked)
+_TABLED = tables.STATISTICS
 _SINGLE = order.statistics(order.in_order, order.ranked)
 
 _REDUCTIONS: Any = (
-    (np.max, groups.largest, sums.largest), (np.amax, groups.largest, sums.largest),
-    (np.min, groups.smallest, sums.smallest), (np.amin, groups.smallest, sums.smallest),
-    (np.ptp, groups.extent, sums.spread), (np.sum, groups.total, sums.total), (np.mean, groups.mean, sums.mean),
-    (np.var, groups.variance, sums.variance), (np.std, groups.deviation, sums.deviation),
-    (np.sort, groups.in_order, order.in_order), (np.median, _GROUPED["median"], _SINGLE["median"]),
-    (np.nanmedian, _GROUPED["nanmedian"], _SINGLE["nanmedian"]),
+    (np.max, groups.largest, sums.largest, tables.largest), (np.amax, groups.largest, sums.largest, tables.largest),
+    (np.min, groups.smallest, sums.smallest, tables.smallest),
+    (np.amin, groups.smallest, sums.smallest, tables.smallest), (np.ptp, groups.extent, sums.spread, tables.extent),
+    (np.sum, groups.total, sums.total, None), (np.mean, groups.mean, sums.mean, None),
+    (np.var, groups.variance, sums.variance, None), (np.std, groups.deviation, sums.deviation, None),
+    (np.sort, groups.in_order, order.in_order, tables.in_order),
+    (np.median, _GROUPED["median"], _SINGLE["median"], _TABLED["median"]),
+    (np.nanmedian, _GROUPED["nanmedian"], _SINGLE["nanmedian"], _TABLED["nanmedian"]),
 )  # fmt: skip
 
 #: NumPy's functions -> those that compiled code calls.
 INSTEAD: dict[Any, Any] = {
     **{original: _of_window(original, *functions) for original, *functions in _REDUCTIONS},
-    np.quantile: _with_number(np.quantile, _GROUPED["quantile"], _SINGLE["quantile"]),
-    np.percentile: _with_number(np.percentile, _GROUPED["percentile"], _SINGLE["percentile"]),
-    np.partition: _with_number(np.partition, _group_partitioned, _partitioned),
+    np.quantile: _with_number(np.quantile, _GROUPED["quantile"], _SINGLE["quantile"], _TABLED["quantile"]),
+    np.percentile: _with_number(np.percentile, _GROUPED["percentile"], _SINGLE["percentile"], _TABLED["percentile"]),
+    np.partition: _with_number(np.partition, _group_partitioned, _partitioned, tables.partitioned),
 }
 
 sums.register_method(sums.Window, "sort", order.sort_in_place)  # of windows that may be written to

@@ -17,6 +17,7 @@ from numba.core import cgutils
 from ._lanes import BLOCK, COUNT, address_of, intrinsic, put_whole
 from ._window_groups import HEAD, LANE, OFFSETS, ROOM, SIZE, begin_group, grouped_at, unseen_at
 from ._window_sums import window_at
+from ._window_tables import INDEX, MISSED, tabled_at
 
 
 @intrinsic
@@ -97,6 +98,23 @@ def _grouped(function: Any, window_of: Any, gathered: bool) -> Callable[..., Non
                         _copy_eight(elements, places[k], values, first + runs[k])
                 out[row, i] = 1.0 * function(window, *arguments)
         elements[0] = 0.0  # used to the end, so that the memory stays
+
+    return loop
+
+
+def tabled_window_loop(function: Any) -> Callable[..., None]:
+    """``loop(head, size, out, stop, arguments)``: windows of `size` elements of which `head` (``_window_tables``) knows
+    all that the function asks for, or notes what it does not.
+    """
+
+    @njit(nogil=True, error_model="numpy")
+    def loop(head, size, out, stop, arguments):
+        window = tabled_at(address_of(head), size)
+        for i in range(out.size):
+            if stop[0] or head[MISSED]:
+                return
+            head[INDEX] = i
+            out[i] = 1.0 * function(window, *arguments)
 
     return loop
 
