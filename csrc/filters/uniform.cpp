@@ -134,14 +134,6 @@ private:
     }
 };
 
-inline void prefetch(const void* p) {
-#if defined(__GNUC__)
-    __builtin_prefetch(p);
-#else
-    (void)p;
-#endif
-}
-
 // out[r] = finished sum of rows r ... r + LENGTH - 1, of `count` such. Rows are readable a vector past n, or n is a
 // multiple of a vector. `ahead`: so many elements further stands what is wanted next: the processor foresees no more than
 // 32 rows at a time by itself (a tenth of the time of a volume in memory).
