@@ -203,7 +203,7 @@ template <class A> class Box {
     void (*store_row)(const A*, int64_t, char*, int64_t) = nullptr;
 
     struct Scratch {
-        std::vector<A> ring, strip, lines, ready, constant_z, constant_y;
+        Buffer<A> ring, strip, lines, ready, constant_z, constant_y;
         std::vector<const A*> ring_rows, rows, at;
         std::vector<A*> to;
     };
