@@ -64,7 +64,7 @@ template <class A, class T> class Derivatives {
     Rows<A> from, to;
 
     struct Scratch {
-        std::vector<A> input, ring, derived_ring, lines[3], ready, constant;
+        Buffer<A> input, ring, derived_ring, lines[3], ready, constant;
         std::vector<const A*> rows, list, derived_list;
     };
 
@@ -78,7 +78,7 @@ public:
         }
         group = y.length() < 7 ? 4 : 8;
         depth = y.length() - 1 + group;
-        width = spread<A>(n[2] + x.length() + (U + 1) * L);
+        width = spread<A>(n[2] + x.length() + (U + 2) * L);
     }
 
     void run(int threads) {
@@ -136,6 +136,7 @@ private:
             const int64_t i = border_index(z0 - z.half + k, n[0], mode);
             A* row = s.input.data() + k * width;
             s.rows[k] = i < 0 ? s.constant.data() : row;
+            if (k + 2 < all) fetch(border_index(z0 - z.half + k + 2, n[0], mode), source);
             if (i >= 0) from.load(in.data + i * in_step[0] + source * in_step[1], in_step[2], n[2], row);
         }
         const int64_t part = part_width<A>(all);
@@ -149,6 +150,10 @@ private:
                 else sums<true, false>(rows, z, x0, end, g, d);
             }
     }
+    FASTMED_INLINE void fetch(int64_t plane, int64_t row) const {  // planes lie far apart: the processor does not foresee them
+        if (plane < 0 || in_step[2] < 0) return;
+        for (int64_t b = 0; b < n[2] * in_step[2]; b += 64) prefetch(in.data + plane * in_step[0] + row * in_step[1] + b);
+    }
     template <bool SMOOTH, bool DERIVED> static void sums(const A* const* rows, const Taps<A>& t, int64_t i, int64_t end, A* g, A* d) {
         for (; i < end; i += U * L) {
             V a[U], b[U];
@@ -161,7 +166,8 @@ private:
     }
 
     // Lines of a plane that are still to be summed along x: 0 to be derived, 1 (from y) and 2 (from z) to be smoothed.
-    A* line(Scratch& s, int which, int64_t r) const { return s.lines[which].data() + r * width + x.half; }
+    int64_t left() const { return (x.half + L - 1) / L * L; }  // so that lines are aligned
+    A* line(Scratch& s, int which, int64_t r) const { return s.lines[which].data() + r * width + left(); }
     void along_y(Scratch& s, int64_t b, int64_t e, int64_t count) const {
         const int64_t part = part_width<A>(count + 2 * y.half);
         auto list = [&](const std::vector<const A*>& rings) {

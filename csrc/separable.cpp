@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "march.hpp"
 #include "parallel.hpp"
+#include "planes.hpp"
 #include "rows.hpp"
 #include "taps.hpp"
 
@@ -47,38 +49,7 @@ template <class A> A largest(const A* row, int64_t n) {
     return result;
 }
 
-// Whether an output goes past the caches: rows of a volume far larger than a second level.
-bool worth_streaming(const View& out) {
-    int64_t size = 0;
-    dispatch(out.dtype, [&](auto tag) { size = sizeof(typename decltype(tag)::t); });
-    return out.ndim > 0 && out.strides[out.ndim - 1] == size && out.size() * size >= (int64_t(8) << 20);
-}
-
-// --- a view as (batch..., z, y, x) ---------------------------------------------------------------------------------
-struct Planes {
-    View in, out;
-    int64_t batch = 1, nz = 1, ny = 1, nx = 1;
-    int64_t in_z = 0, in_y = 0, in_x = 0, out_z = 0, out_y = 0, out_x = 0;
-
-    Planes(const View& input, const View& output) : in(input), out(output) {
-        const int n = in.ndim;
-        if (n > 0) nx = in.shape[n - 1], in_x = in.strides[n - 1], out_x = out.strides[n - 1];
-        if (n > 1) ny = in.shape[n - 2], in_y = in.strides[n - 2], out_y = out.strides[n - 2];
-        if (n > 2) nz = in.shape[n - 3], in_z = in.strides[n - 3], out_z = out.strides[n - 3];
-        for (int d = 0; d < n - 3; ++d) batch *= in.shape[d];
-    }
-    // Byte offsets of batch element b.
-    std::pair<int64_t, int64_t> offsets(int64_t b) const {
-        int64_t i = 0, o = 0;
-        for (int d = in.ndim - 4; d >= 0; --d) {
-            i += (b % in.shape[d]) * in.strides[d];
-            o += (b % in.shape[d]) * out.strides[d];
-            b /= in.shape[d];
-        }
-        return {i, o};
-    }
-};
-
+// --- passes fused ---------------------------------------------------------------------------------------------------
 // Passes along z, y and x in any order in which x comes first or last. A block of planes is worked through along y,
 // a few output rows at a time: the more taps, the more rows, because they share them.
 template <class A> struct Fused {
@@ -220,7 +191,7 @@ template <class A> struct Fused {
                 std::copy_n(s.constant_z.data(), p.nx, row);
                 continue;
             }
-            if (k + 2 < count) prefetch(in, at + 2);
+            if (k + 2 < count) fetch(in, at + 2);
             from.load(in + source * p.in_z, p.in_x, p.nx, x_first ? line(s, 0) : row);
             if (taps[0].cut) s.top = std::max(s.top, largest(x_first ? line(s, 0) : row, p.nx));
             if (x_first) pass_x(s, 0, row);
@@ -229,14 +200,10 @@ template <class A> struct Fused {
     }
 
     // A row of the plane after the next: planes lie megabytes apart, so that the processor does not foresee it.
-    void prefetch(const char* in, int64_t plane) const {
-#if defined(__GNUC__)
+    FASTMED_INLINE void fetch(const char* in, int64_t plane) const {
         const int64_t source = z ? border_index(plane, p.nz, z->mode) : plane;
         if (source < 0 || p.in_x < 0) return;
-        for (int64_t b = 0; b < p.nx * p.in_x; b += 64) __builtin_prefetch(in + source * p.in_z + b);
-#else
-        (void)in, (void)plane;
-#endif
+        for (int64_t b = 0; b < p.nx * p.in_x; b += 64) prefetch(in + source * p.in_z + b);
     }
 
     // `count` rows of one plane's ring after their pass along y, in order from row e; results in out(r).
@@ -392,8 +359,23 @@ void collapse(View& in, View& out, std::vector<Pass>& passes) {
     }
 }
 
+// Whether passes are one along each of the last three axes, in float32: their order is free then, but for constants
+// outside, which every pass finds as they are.
+bool any_order(DType in, DType out, int ndim, const std::vector<Pass>& passes) {
+    int seen = 0;
+    for (const Pass& p : passes) {
+        if (p.axis < ndim - 3 || p.weights.empty() || (p.mode == Mode::constant && p.cval != 0)) return false;
+        seen |= 1 << (ndim - 1 - p.axis);
+    }
+    return in == DType::f32 && out == DType::f32 && passes.size() == 3 && seen == 7;
+}
+
 template <class A> void run(View in, View out, std::vector<Pass> passes, bool cut, int threads) {
     collapse(in, out, passes);
+    if (std::is_same_v<A, float> && any_order(in.dtype, out.dtype, in.ndim, passes)) {
+        std::sort(passes.begin(), passes.end(), [](const Pass& a, const Pass& b) { return a.axis > b.axis; });
+        if (in.data != out.data) return march(Planes(in, out), passes[0], passes[1], passes[2], threads);
+    }
     const int n = in.ndim;
     size_t done = 0;
     const bool running = std::any_of(passes.begin(), passes.end(), [](const Pass& p) { return p.running; });

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "parallel.hpp"
+#include "planes.hpp"
+#include "rows.hpp"
 #include "wide.hpp"
 
 namespace fastmed {
@@ -49,7 +51,7 @@ template <class T, class S> void load_as(const char* from, int64_t stride, int64
 }
 
 template <class S> struct Buffers {
-    std::vector<S> ring, raw, between, line, ready, constant;
+    Buffer<S> ring, raw, between, line, ready, constant;
     std::vector<const S*> at[3], list;
 };
 
@@ -58,7 +60,7 @@ template <class S> class Derivative {
     const char* in;
     char* out;
     Slot axis, before = NONE;  // `before`: the pass that comes before the one along z
-    bool has_z, has_y, y_after, x_after, direct;
+    bool has_z, has_y, y_after, x_after, direct, past_caches;
     Mode mode[3] = {Mode::nearest, Mode::nearest, Mode::nearest};
     int centre;
     S cval;
@@ -80,6 +82,7 @@ public:
         if (axis == Y && has_z) before = Y;
         y_after = has_y && before != Y;
         x_after = before != X;
+        past_caches = worth_streaming(output);
         direct = input.dtype == output.dtype && in_step[X] == sizeof(S);
         dispatch(input.dtype, [&](auto tag) { load = load_as<typename decltype(tag)::t, S>; });
     }
@@ -145,8 +148,9 @@ private:
     }
     template <class Make> void finish(Buffers<S>& s, Emit emit, char* to, Make&& make) const {
         const bool plain = out_step[X] == sizeof(S);
-        if (plain && emit == Emit::set) return make(reinterpret_cast<S*>(to));
+        if (plain && emit == Emit::set && !past_caches) return make(reinterpret_cast<S*>(to));
         make(s.ready.data());
+        if (plain && emit == Emit::set) return to_memory(to, reinterpret_cast<const char*>(s.ready.data()), n[X] * int64_t(sizeof(S)));
         if (emit == Emit::set) return scatter(s.ready.data(), n[X], to, out_step[X]);
         if constexpr (std::is_floating_point_v<S>) {
             if (plain) return combine(s.ready.data(), n[X], emit, reinterpret_cast<S*>(to));
@@ -156,6 +160,10 @@ private:
     // The row that row r of a tile stands for; -1: the constant.
     int64_t source_y(int64_t y0, int64_t r) const { return has_y ? border_index(y0 - 1 + r, n[Y], mode[Y]) : r - 1; }
 
+    FASTMED_INLINE void fetch(int64_t z, int64_t y) const {
+        if (y < 0 || in_step[X] < 0) return;
+        for (int64_t b = 0; b < n[X] * in_step[X]; b += 64) prefetch(in + z * in_step[Z] + y * in_step[Y] + b);
+    }
     // The tile's rows of plane z (which may lie outside) after what comes before the pass along z.
     void plane(Buffers<S>& s, int64_t z, int64_t y0, int64_t y1) const {
         const int64_t source = has_z ? border_index(z, n[Z], mode[Z]) : z, rows = y1 - y0 + 2, slot = (z + 1) % 3;
@@ -166,6 +174,7 @@ private:
             const int64_t y = source_y(y0, r);
             const char* from = in + source * in_step[Z] + y * in_step[Y];
             const S* row = s.constant.data();
+            if (r + 2 < rows - !has_y) fetch(source, source_y(y0, r + 2));
             if (y >= 0 && direct) row = reinterpret_cast<const S*>(from);
             else if (y >= 0) {
                 S* copy = before == NONE ? ring + r * n[X] : s.raw.data() + r * n[X];
@@ -218,6 +227,7 @@ template <class S> void run(const std::vector<Derivative<S>>& parts, bool magnit
             const Emit emit = k == 0 ? first : k + 1 < parts.size() ? Emit::add_square : last;
             parts[k].tile(s[k], z0, z1, y0, y1, magnitude ? emit : Emit::set);
         }
+        to_memory_done();
     });
 }
 

@@ -8,6 +8,7 @@ import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fastmed
 from against_scipy import (
     CVALS,
     MODES,
@@ -249,3 +250,46 @@ def test_one_axis_is_a_part_of_all_axes(build):
 )  # fmt: skip
 def test_refusals_of_one_axis(arguments):
     refused_alike("gaussian_filter1d", IMAGE, **{"sigma": 1.0, **arguments})
+
+
+@pytest.mark.parametrize("shape", [(9, 70, 200), (37, 21, 333), (5, 1, 17), (1, 90, 64), (2, 4, 30, 48)])
+@pytest.mark.parametrize("mode", ["reflect", "wrap", "nearest", "constant", ["mirror", "constant", "wrap"]])
+def test_floats_in_three_dimensions_have_one_result(shape, mode):
+    """Whatever the tiles, the layout, the threads and the place of the output; and it is SciPy's."""
+    image = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    options = {"sigma": (0.6, 1.3, 3), "mode": mode, "axes": (-3, -2, -1)}
+    found = fastmed.gaussian_filter(image, **options)
+    wanted = scipy.ndimage.gaussian_filter(image.astype(float), **options)
+    assert np.allclose(found, wanted, rtol=0, atol=1e-6 * np.ptp(image))
+    before = fastmed.get_num_threads()
+    try:
+        for threads in (1, 3):
+            fastmed.set_num_threads(threads)
+            assert np.array_equal(fastmed.gaussian_filter(np.asfortranarray(image), **options), found)
+            assert np.array_equal(fastmed.gaussian_filter(image[..., ::-1].copy()[..., ::-1], **options), found)
+            target = image.copy()
+            fastmed.gaussian_filter(target, **options, output=target)
+            assert np.array_equal(target, found)
+    finally:
+        fastmed.set_num_threads(before)
+
+
+def test_large_floats_leave_past_the_caches_the_same():
+    """Results of 8 MB and more are streamed: rows that begin at cache lines from registers, others by a buffer."""
+    image = np.random.default_rng(4).random((35, 256, 256), np.float32)
+    found = fastmed.gaussian_filter(image, 1.5)
+    assert np.array_equal(fastmed.gaussian_filter(image[:, :96], 1.5)[:, :80], found[:, :80])
+    room = np.empty(image.size + 64, np.float32)
+    start = -room.ctypes.data % 64 // 4
+    for offset in (0, 3):
+        target = room[start + offset : start + offset + image.size].reshape(image.shape)
+        fastmed.gaussian_filter(image, 1.5, output=target)
+        assert np.array_equal(target, found)
+
+
+def test_a_masked_gaussian_whose_weights_float32_cannot_hold():
+    """With long windows a far element's weight is below the least float32: it counts all the same."""
+    image, mask = np.full((1, 1, 61), 3, np.float32), np.zeros((1, 1, 61), bool)
+    mask[..., 0] = True
+    found = fastmed.gaussian_filter(image, 1, radius=30, mask=mask)
+    assert np.allclose(found[..., :31], 3, rtol=0, atol=1e-6) and np.isnan(found[..., 31:]).all()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .._engine import threads
-from .._engine.arrays import as_array, as_axis, as_modes, as_output, per_axis, run
+from .._engine.arrays import as_array, as_axis, as_modes, as_output, run
 from .._engine.operation import kernel, operation
-from ..filters import correlate1d
 from ..filters._docs import documented
+from ..filters._gaussian import _run as weighted
 from ..filters._masked import Linear, asked
 
 
@@ -23,11 +23,9 @@ def masked(name: str, smoothing: list[float]) -> Linear:
     """mask, nan_policy and spacing of a central difference along one axis, with `smoothing` along all others."""
 
     def mean(image, arguments, cval, dtype):
-        axis = as_axis(arguments["axis"], image.ndim)
-        for other, mode in enumerate(per_axis(arguments["mode"], image.ndim)):
-            weights = [0.5, 0.0, 0.5] if other == axis else smoothing
-            image = correlate1d(image, weights, other, dtype, mode, cval)
-        return image
+        axis, modes = as_axis(arguments["axis"], image.ndim), as_modes(arguments["mode"], image.ndim)
+        weights = [np.array([0.5, 0.0, 0.5] if k == axis else smoothing) for k in range(image.ndim)]
+        return weighted(image, [(k, 1.0, 0, code, 1) for k, code in enumerate(modes)], dtype, cval, True, weights)
 
     def per_mm(ndim, arguments, spacing):
         return 1 / spacing[as_axis(arguments["axis"], ndim)]

@@ -117,19 +117,23 @@ def _mean(image, arguments, cval, dtype):
     """The same windows with absolute weights whose sum is 1."""
     rows = _rows(image.ndim, arguments)
     weights = [np.abs(_weights(s, o, r)) for _, s, o, _, r in rows]
-    return _run(image, rows, dtype, cval, True, [w / w.sum() for w in weights])
+    return _run(image, rows, dtype, cval, dtype != np.float32, [w / w.sum() for w in weights])
 
 
 def _total(arguments):
     return 1.0 if np.all(np.equal(arguments["order"], 0)) else None
 
 
+def _single(ndim, arguments):
+    return math.prod(float(_weights(s, 0, r).min()) for _, s, _, _, r in _rows(ndim, arguments)) > 1e-15
+
+
 def _per_mm(ndim, arguments, spacing):
     return math.prod(spacing[axis] ** -order for axis, _, order, _, _ in _rows(ndim, arguments))
 
 
-_GAUSSIAN_FILTER = Linear("gaussian_filter", _halo, _mean, _total, _per_mm)
-_GAUSSIAN_FILTER1D = Linear("gaussian_filter1d", _halo1d, _mean, _total, _per_mm)
+_GAUSSIAN_FILTER = Linear("gaussian_filter", _halo, _mean, _total, _per_mm, _single)
+_GAUSSIAN_FILTER1D = Linear("gaussian_filter1d", _halo1d, _mean, _total, _per_mm, _single)
 
 
 @operation(halo=_GAUSSIAN_FILTER.halo)

@@ -102,6 +102,12 @@ class Extended:
         halo = self.own_halo(valid.ndim, **arguments)
         return reach_of_mask("minimum_filter", valid, halo, modes_of(valid.ndim, arguments))
 
+    def divided(
+        self, result: np.ndarray, valid: np.ndarray, whole: np.ndarray, image: np.ndarray, arguments: Arguments
+    ) -> bool:
+        """Whether a division has put the plain result right."""
+        return False
+
     def correct(self, image: np.ndarray, valid: np.ndarray, arguments: Arguments) -> tuple[np.ndarray, np.ndarray]:
         """Results where some of a window does not count (elsewhere anything), and where any of it does."""
         raise NotImplementedError
@@ -184,7 +190,7 @@ class Extended:
         if valid is None:
             return
         whole = self.whole_windows(valid, arguments)
-        if not whole.all():
+        if not whole.all() and not self.divided(result, valid, whole, source, arguments):
             values, reached = self.correct(source, valid, arguments)
             finish(result, image, values if scale == 1.0 else values * scale, whole, reached, sums=self.sums)
 
@@ -304,6 +310,10 @@ class Linear(Extended):
         ``mean(image, arguments, cval, dtype)``: M(image), in dtype.
     total : callable
         ``total(arguments)``: the sum of weights that have one sign, else None.
+    per_mm : callable, optional
+        As of :class:`Extended`.
+    single : callable
+        ``single(ndim, arguments)``: whether weights of one sign are so large that float32 holds the sum of any of them.
     """
 
     sums = True
@@ -313,13 +323,32 @@ class Linear(Extended):
         mean: Callable[[np.ndarray, Arguments, Any, np.dtype], np.ndarray],
         total: Callable[[Arguments], float | None] = lambda _: None,
         per_mm: Callable[[int, Arguments, list[float]], float] | None = None,
+        single: Callable[[int, Arguments], bool] = lambda ndim, arguments: False,
     ) -> None:
         super().__init__(name, halo)
-        self.mean, self.total = mean, total
+        self.mean, self.total, self.single = mean, total, single
         self._per_mm = per_mm
 
     def per_mm(self, ndim: int, arguments: Arguments, spacing: list[float]) -> float:
         return 1.0 if self._per_mm is None else self._per_mm(ndim, arguments, spacing)
+
+    def divided(
+        self, result: np.ndarray, valid: np.ndarray, whole: np.ndarray, image: np.ndarray, arguments: Arguments
+    ) -> bool:
+        """Floats under weights of one sign: ``s M(x)`` stands in the result already.
+
+        A quotient of such sums is off by roundings of the largest element, however little of a window counts.
+        """
+        dtype = result.dtype
+        if dtype != image.dtype or self.total(arguments) is None:
+            return False
+        if dtype != np.float64 and not (dtype == np.float32 and self.single(image.ndim, arguments)):
+            return False
+        weight = self.mean(valid.astype(dtype), arguments, 1.0, dtype)
+        np.copyto(weight, 1, where=whole)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            np.divide(result, weight, out=result)
+        return True
 
     def correct(self, image: np.ndarray, valid: np.ndarray, arguments: Arguments) -> tuple[np.ndarray, np.ndarray]:
         dtype, total = wide(image.dtype), self.total(arguments)

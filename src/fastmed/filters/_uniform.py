@@ -29,8 +29,8 @@ def _mean(image, arguments, cval, dtype):
     return _run(image, rows, dtype, cval)
 
 
-_UNIFORM_FILTER = Linear("uniform_filter", _halo, _mean, lambda _: 1.0)
-_UNIFORM_FILTER1D = Linear("uniform_filter1d", _halo1d, _mean, lambda _: 1.0)
+_UNIFORM_FILTER = Linear("uniform_filter", _halo, _mean, lambda _: 1.0, single=lambda ndim, arguments: True)
+_UNIFORM_FILTER1D = Linear("uniform_filter1d", _halo1d, _mean, lambda _: 1.0, single=lambda ndim, arguments: True)
 
 
 @operation(halo=_UNIFORM_FILTER.halo)
