@@ -196,7 +196,7 @@ def _with_mask(image: Any, mask: Any) -> Any:
 
 
 def _reach(ndim: int, sigma: Any, mode: Any) -> list[int]:
-    """How far marks look: at the magnitudes beside them, those at the smoothed values beside them, those at a window."""
+    """How far marks look: at the magnitudes beside them, these at the smoothed values there, and these at a window."""
     reach = [2] * ndim
     for axis, _, _, _, radius in _parameters(ndim, sigma, 0, mode):
         reach[axis] += radius
@@ -212,7 +212,7 @@ def _of_chunks(function: Any, source: Any, dtype: Any, arguments: dict[str, Any]
 
 
 def _chunked_quantile_marks(source: Any, dtype: np.dtype, low: float, high: float, how: dict[str, Any]) -> Any:
-    """Marks by thresholds that are quantiles of all magnitudes; chunks are made once more instead of waiting for them."""
+    """Marks by thresholds that are quantiles of all magnitudes; chunks are made once more and do not wait for them."""
     import dask
     import dask.array as da
 
@@ -377,9 +377,12 @@ def canny(
     Notes
     -----
     Beside the result, memory holds some rows per thread, of volumes those of as many slices as the Gaussian
-    spans; `use_quantiles` adds the magnitudes. On Dask arrays two bits per element wait until edges are joined over the
-    chunks' borders; every chunk is computed once, with `use_quantiles` three times instead of
-    keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat).
+    spans; `use_quantiles` adds the magnitudes.
+
+    On Dask arrays every chunk is computed once, from a block with the chunks around it; with `use_quantiles` three
+    times, instead of keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat). Memory
+    then holds two layers of the image's chunks across its longest side, and of every other chunk, until edges are
+    joined over the borders, a bit per element and labels on its faces, both compressed (some per cent of that).
 
     Examples
     --------

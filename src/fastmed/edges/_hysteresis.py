@@ -79,8 +79,8 @@ def apply_hysteresis_threshold(image: Any, low: Any, high: Any) -> np.ndarray:
 
     Notes
     -----
-    On Dask arrays every chunk is computed once and waits at two bits per element until all are joined: the result
-    is that of the whole array in memory.
+    On Dask arrays every chunk is computed once and waits at a bit per element, compressed, until all are joined: the
+    result is that of the whole array in memory.
 
     Examples
     --------
