@@ -31,6 +31,12 @@ class Above {
         const uint64_t b1 = b[w] >> 1 | (w + 1 < words ? b[w + 1] << 63 : 0);
         return ((a[w] ^ a1) | (a[w] ^ b[w]) | (a[w] ^ b1)) & squares(w);
     }
+    int64_t count_crossed() const {
+        int64_t count = 0;
+        for (int64_t r = 0; r + 1 < rows; ++r)
+            for (int64_t w = 0; w < words; ++w) count += count_bits(crossed(r, w));
+        return count;
+    }
     // Bit i: square 64 w + i is one, its right corners lie in the image.
     uint64_t squares(int64_t w) const {
         const int64_t count = columns - 1 - 64 * w;

@@ -8,7 +8,26 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace fastmed {
+
+// Uninitialised memory for free() and realloc(). Much of it comes in huge pages: its zeroing by the system in pages of
+// 4 KB is a quarter of find_contours' time.
+inline void* fresh_memory(size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    constexpr size_t PAGE = size_t(1) << 21;
+    if (bytes >= 2 * PAGE && bytes <= SIZE_MAX - PAGE) {
+        void* p = nullptr;
+        if (posix_memalign(&p, PAGE, bytes)) return nullptr;
+        madvise(p, bytes, MADV_HUGEPAGE);  // where it is refused, small pages do
+        return p;
+    }
+#endif
+    return std::malloc(bytes);
+}
 
 // Like std::vector, but new elements are not zeroed and growth lets realloc move whole pages instead of copying.
 template <class T> class Flat {
@@ -27,6 +46,10 @@ template <class T> class Flat {
     T& operator[](size_t i) { return data_[i]; }
     const T& operator[](size_t i) const { return data_[i]; }
 
+    // For so many elements in all, where that is known before.
+    void reserve(size_t size) {
+        if (size > capacity_) reallocate(size);
+    }
     // Room for `more` elements behind the last one; gives the place of the first of them.
     T* room(size_t more) {
         if (capacity_ - size_ < more) reallocate(size_ + more > 2 * capacity_ ? size_ + more : 2 * capacity_);
@@ -43,7 +66,7 @@ template <class T> class Flat {
     void reallocate(size_t capacity) {
         if (capacity == 0) return;
         if (capacity > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
-        void* p = std::realloc(data_, capacity * sizeof(T));
+        void* p = data_ ? std::realloc(data_, capacity * sizeof(T)) : fresh_memory(capacity * sizeof(T));
         if (!p) throw std::bad_alloc();
         data_ = static_cast<T*>(p);
         capacity_ = capacity;

@@ -26,59 +26,140 @@ constexpr Crossing CROSSINGS[16] = {
 };
 constexpr Crossing JOINED_6 = {LEFT, TOP, RIGHT, BOTTOM}, JOINED_9 = {TOP, RIGHT, BOTTOM, LEFT};
 
+// A side of a square: the corners between which it runs, where it begins, and whether it lies along the row.
+struct Edge {
+    int from, to, row, column;
+    bool along_row;
+};
+constexpr Edge EDGES[4] = {{0, 1, 0, 0, true}, {2, 3, 1, 0, true}, {0, 2, 0, 0, false}, {1, 3, 0, 1, false}};
+
+// Where segments may meet: the row of the grid in the upper half, 3 * column (+ 1 and 2 on the sides that begin at that
+// pixel, along the row and down) in the lower one. -1: nowhere (a coordinate is NaN).
+using Key = int64_t;
+
 struct Point {
     double row, column;
-    int64_t key;   // the same for the same place on the grid; -1: nowhere (a coordinate is NaN)
-    int64_t next;  // of its line
+    Key key;
 };
 
 struct Line {
     int64_t first, last, count;  // count 0: it became part of another
+    Key from, to;
 };
 
 // Which line begins (or ends) at a place, for the places of two rows of the grid.
 class Ends {
   public:
     explicit Ends(int64_t columns) : pitch_(3 * columns), entries_(2 * pitch_, Entry{-1, -1}) {}
-    void go_to_row(int64_t r) { from_ = r * pitch_, turned_ = r % 2 * pitch_; }
+    void go_to_row(int64_t r) { row_ = r; }
 
-    int64_t take(int64_t key) {  // and forget it; -1: none
-        if (key < from_) return -1;
+    int64_t take(Key key) {  // and forget it; -1: none
+        if (key >> 32 < row_) return -1;
         Entry& e = entry(key);
         if (e.key != key) return -1;
         e.key = -1;
         return e.line;
     }
-    void set(int64_t key, int64_t line) {
-        if (key >= from_) entry(key) = {key, line};
+    void set(Key key, int64_t line) {
+        if (key >> 32 >= row_) entry(key) = {key, line};
     }
 
   private:
     struct Entry {
-        int64_t key, line;
+        Key key;
+        int64_t line;
     };
     const int64_t pitch_;
-    int64_t from_ = 0, turned_ = 0;
+    int64_t row_ = 0;
     std::vector<Entry> entries_;
 
-    Entry& entry(int64_t key) {
-        const int64_t i = key - from_ + turned_;
-        return entries_[i < 2 * pitch_ ? i : i - 2 * pitch_];
+    Entry& entry(Key key) { return entries_[(key >> 32 & 1) * pitch_ + (key & 0xffffffff)]; }
+};
+
+// Segments, joined as they come. What follows which point is kept apart from where they lie: walking along a line then
+// waits for 8 bytes per point only.
+class Joined {
+  public:
+    struct Place {
+        double row, column;
+    };
+    Flat<Place> points;
+    Flat<int64_t> next;  // the point of its line that follows
+    Flat<Line> lines;
+
+    // `squares` are crossed: of the lines that are not tiny, about as many points come.
+    Joined(int64_t columns, int64_t squares) : starts_(columns), ends_(columns) {
+        points.reserve(squares);
+        next.reserve(squares);
+    }
+    void go_to_row(int64_t r) {
+        starts_.go_to_row(r);
+        ends_.go_to_row(r);
+    }
+
+    // One segment: it begins a line, goes on with one, closes one, or makes one of two.
+    void join(const Point& from, const Point& to) {
+        if (from.row == to.row && from.column == to.column) return;  // a corner at the level itself
+        const int64_t after = starts_.take(to.key), before = ends_.take(from.key);
+        if (after < 0 && before < 0) {
+            const int64_t first = add(from);
+            next[first] = add(to);
+            const int64_t number = static_cast<int64_t>(lines.size());
+            lines.push_back({first, first + 1, 2, from.key, to.key});
+            starts_.set(from.key, number);
+            ends_.set(to.key, number);
+        } else if (before < 0) {
+            Line& line = lines[after];
+            const int64_t first = add(from);
+            next[first] = line.first;
+            line.first = first;
+            line.from = from.key;
+            ++line.count;
+            starts_.set(from.key, after);
+        } else if (after < 0 || after == before) {
+            Line& line = lines[before];
+            const int64_t last = add(to);
+            next[line.last] = last;
+            line.last = last;
+            line.to = to.key;
+            ++line.count;
+            if (after < 0) ends_.set(to.key, before);
+        } else {
+            merge(before, after);
+        }
+    }
+
+  private:
+    Ends starts_, ends_;
+
+    int64_t add(const Point& p) {
+        points.push_back({p.row, p.column});
+        next.push_back(-1);
+        return static_cast<int64_t>(points.size()) - 1;
+    }
+
+    // The line begun first goes on, so that lines stay in the order of their first square.
+    void merge(int64_t before, int64_t after) {
+        Line &a = lines[before], &b = lines[after];
+        next[a.last] = b.first;
+        const Line both = {a.first, b.last, a.count + b.count, a.from, b.to};
+        const int64_t kept = std::min(before, after);
+        if (kept == after) starts_.take(a.from);
+        a.count = b.count = 0;
+        lines[kept] = both;
+        starts_.set(both.from, kept);
+        ends_.set(both.to, kept);
     }
 };
 
+// Goes through the squares that the level crosses.
 template <class T> class Squares {
   public:
-    Flat<Point> points;
-    Flat<Line> lines;
-
-    Squares(const View& image, const View& mask, const Above& above, double level, bool high)
-        : image_(image), mask_(mask), above_(above), level_(level), high_(high), starts_(above.columns),
-          ends_(above.columns) {
+    Squares(const View& image, const View& mask, const Above& above, double level, bool high, Joined& joined)
+        : image_(image), mask_(mask), above_(above), level_(level), high_(high), joined_(joined) {
         detail::Pulse pulse;
         for (int64_t r = 0; r + 1 < above.rows; ++r) {
-            starts_.go_to_row(r);
-            ends_.go_to_row(r);
+            joined.go_to_row(r);
             for (int64_t w = 0; w < above.words; ++w)
                 for (uint64_t crossed = above.crossed(r, w); crossed; crossed &= crossed - 1)
                     square(r, 64 * w + lowest_bit(crossed));
@@ -91,7 +172,7 @@ template <class T> class Squares {
     const Above& above_;
     const double level_;
     const bool high_;
-    Ends starts_, ends_;
+    Joined& joined_;
 
     double value(int64_t r, int64_t c) const {
         T v;
@@ -108,112 +189,57 @@ template <class T> class Squares {
         const int which = above_.bit(r, c) | above_.bit(r, c + 1) << 1 | above_.bit(r + 1, c) << 2 |
                           above_.bit(r + 1, c + 1) << 3;
         const Crossing& x = high_ && which == 6 ? JOINED_6 : high_ && which == 9 ? JOINED_9 : CROSSINGS[which];
-        join(point(r, c, corners, x.from), point(r, c, corners, x.to));
-        if (x.from2 != NONE) join(point(r, c, corners, x.from2), point(r, c, corners, x.to2));
+        joined_.join(point(r, c, corners, x.from), point(r, c, corners, x.to));
+        if (x.from2 != NONE) joined_.join(point(r, c, corners, x.from2), point(r, c, corners, x.to2));
     }
 
-    double part(double from, double to) const { return to == from ? 0.0 : (level_ - from) / (to - from); }
-
-    // Where the line crosses a side of a square.
+    // Where the line crosses a side of a square: its ends lie on both sides of the level, so they differ. At a pixel
+    // the place is that pixel's.
     Point point(int64_t r, int64_t c, const double* v, Side side) const {
-        const int64_t n = above_.columns;
-        if (side == TOP || side == BOTTOM) {
-            const int64_t y = r + (side == BOTTOM);
-            const double x = c + (side == TOP ? part(v[0], v[1]) : part(v[2], v[3]));
-            return {static_cast<double>(y), x, key(3 * n * y, n + c, c, 1, x - c), -1};
-        }
-        const int64_t x = c + (side == RIGHT);
-        const double y = r + (side == LEFT ? part(v[0], v[2]) : part(v[1], v[3]));
-        return {y, static_cast<double>(x), key(3 * n * r, 2 * n + x, x, 3 * n, y - r), -1};
-    }
-    // A side has one place between its pixels; at them are the places of the pixels.
-    static int64_t key(int64_t row, int64_t between, int64_t pixel, int64_t to_next_pixel, double along) {
-        if (along != along) return -1;
-        return row + (along == 0 ? pixel : along == 1 ? pixel + to_next_pixel : between);
-    }
-
-    int64_t add(const Point& p) {
-        points.push_back(p);
-        return static_cast<int64_t>(points.size()) - 1;
-    }
-
-    // One segment: it begins a line, goes on with one, closes one, or makes one of two.
-    void join(const Point& from, const Point& to) {
-        if (from.row == to.row && from.column == to.column) return;  // a corner at the level itself
-        const int64_t after = starts_.take(to.key), before = ends_.take(from.key);
-        if (after < 0 && before < 0) {
-            const int64_t first = add(from);
-            points[first].next = add(to);
-            const int64_t number = static_cast<int64_t>(lines.size());
-            lines.push_back({first, first + 1, 2});
-            starts_.set(from.key, number);
-            ends_.set(to.key, number);
-        } else if (before < 0) {
-            const int64_t first = add(from);
-            points[first].next = lines[after].first;
-            lines[after].first = first;
-            ++lines[after].count;
-            starts_.set(from.key, after);
-        } else if (after < 0 || after == before) {
-            const int64_t last = add(to);
-            points[lines[before].last].next = last;
-            lines[before].last = last;
-            ++lines[before].count;
-            if (after < 0) ends_.set(to.key, before);
-        } else {
-            merge(before, after);
-        }
-    }
-
-    // The line begun first goes on, so that lines stay in the order of their first square.
-    void merge(int64_t before, int64_t after) {
-        Line &a = lines[before], &b = lines[after];
-        points[a.last].next = b.first;
-        const Line both = {a.first, b.last, a.count + b.count};
-        const int64_t kept = std::min(before, after);
-        if (kept == after) starts_.take(points[a.first].key);
-        a.count = b.count = 0;
-        lines[kept] = both;
-        starts_.set(points[both.first].key, kept);
-        ends_.set(points[both.last].key, kept);
+        const Edge& e = EDGES[side];
+        const int64_t y = r + e.row, x = c + e.column, begin = e.along_row ? x : y;
+        const double place = begin + (level_ - v[e.from]) / (v[e.to] - v[e.from]), along = place - begin;
+        const Key pixel = y << 32 | 3 * x, beside = e.along_row ? 1 : 2;
+        Key key = pixel + (along == 0 ? 0 : along == 1 ? (e.along_row ? 3 : Key(1) << 32) : beside);
+        if (along != along) key = -1;
+        return {e.along_row ? static_cast<double>(y) : place, e.along_row ? place : static_cast<double>(x), key};
     }
 };
 
-template <class T> Lines lines_of(const View& image, const View& mask, double level, bool high, bool reverse, int threads) {
-    const Above above(image, level, false, threads);
-    const Squares<T> found(image, mask, above, level, high);
-    size_t count = 0, total = 0;
-    for (size_t i = 0; i < found.lines.size(); ++i) {
-        count += found.lines[i].count > 0;
-        total += found.lines[i].count;
-    }
-    Flat<double> points(2 * total);
-    Flat<int64_t> offsets(count + 1);
-    int64_t at = 0, k = 0;
-    for (size_t i = 0; i < found.lines.size(); ++i) {
-        const Line& line = found.lines[i];
-        if (!line.count) continue;
-        offsets[k++] = at;
-        double* to = points.data() + 2 * (reverse ? at + line.count - 1 : at);
-        int64_t p = line.first;
-        for (int64_t j = 0; j < line.count; ++j, to += reverse ? -2 : 2, p = found.points[p].next) {
-            to[0] = found.points[p].row;
-            to[1] = found.points[p].column;
+Lines flat_lines(const Joined& found, bool reverse, int threads) {
+    std::vector<int64_t> kept;
+    Flat<int64_t> offsets;
+    int64_t total = 0;
+    offsets.push_back(0);
+    for (size_t i = 0; i < found.lines.size(); ++i)
+        if (found.lines[i].count) {
+            kept.push_back(static_cast<int64_t>(i));
+            offsets.push_back(total += found.lines[i].count);
         }
-        at += line.count;
-    }
-    offsets[k] = at;
+    Flat<double> points(2 * total);
+    constexpr int64_t BATCH = 64;
+    const int64_t count = static_cast<int64_t>(kept.size());
+    parallel_for((count + BATCH - 1) / BATCH, threads, [&](int64_t batch) {
+        for (int64_t k = batch * BATCH; k < std::min(count, (batch + 1) * BATCH); ++k) {
+            double* to = points.data() + 2 * (reverse ? offsets[k + 1] - 1 : offsets[k]);
+            int64_t p = found.lines[kept[k]].first;
+            for (int64_t j = offsets[k]; j < offsets[k + 1]; ++j, to += reverse ? -2 : 2, p = found.next[p]) {
+                to[0] = found.points[p].row;
+                to[1] = found.points[p].column;
+            }
+        }
+    });
     return {std::move(points), std::move(offsets)};
 }
 
 }  // namespace
 
 Lines find_contours(View image, View mask, double level, bool high, bool reverse, int threads) {
-    Lines found;
-    dispatch(image.dtype, [&](auto t) {
-        found = lines_of<typename decltype(t)::t>(image, mask, level, high, reverse, threads);
-    });
-    return found;
+    const Above above(image, level, false, threads);
+    Joined joined(above.columns, above.count_crossed());
+    dispatch(image.dtype,
+             [&](auto t) { Squares<typename decltype(t)::t>(image, mask, above, level, high, joined); });
+    return flat_lines(joined, reverse, threads);
 }
 
 }  // namespace fastmed

@@ -22,7 +22,7 @@ _METHODS = {
 }
 
 
-def _points(contour: Any, name: str) -> np.ndarray:
+def points_of(contour: Any, name: str) -> np.ndarray:
     """Points of shape (n, 2), int32 or float32 as in OpenCV."""
     array = np.asarray(contour)
     if array.dtype not in (np.int32, np.float32):
@@ -65,17 +65,17 @@ def findContours(
 
 def contourArea(contour: Any, oriented: bool = False) -> float:
     """Area of a contour: OpenCV's bits for int32 points, within 1e-12 for float32. See :func:`fastmed.areas`."""
-    return float(polygons.areas([_points(contour, "contour")], oriented=bool(oriented))[0])
+    return float(polygons.areas([points_of(contour, "contour")], oriented=bool(oriented))[0])
 
 
 def arcLength(curve: Any, closed: bool) -> float:
     """Length of a curve: within 1e-6 of OpenCV's, which takes roots in float32. See :func:`fastmed.arc_lengths`."""
-    return float(polygons.arc_lengths([_points(curve, "curve")], bool(closed))[0])
+    return float(polygons.arc_lengths([points_of(curve, "curve")], bool(closed))[0])
 
 
 def boundingRect(array: Any) -> tuple[int, int, int, int]:
     """(x, y, width, height) of points, not of images: the same as OpenCV's. See :func:`fastmed.bounding_rects`."""
-    pixels = np.floor(_points(array, "array")).astype(np.int32)
+    pixels = np.floor(points_of(array, "array")).astype(np.int32)
     x, y, width, height = polygons.bounding_rects([pixels])[0].tolist()
     return x, y, width, height
 
@@ -85,7 +85,7 @@ def moments(array: Any, binaryImage: bool = False) -> dict[str, float]:
 
     See :func:`fastmed.polygon_moments`, whose central moments are more exact far from the origin.
     """
-    raw = polygons.raw_moments([_points(array, "array")])
+    raw = polygons.raw_moments([points_of(array, "array")])
     return {name: float(value[0]) for name, value in {**raw, **polygons.central_moments(raw)}.items()}
 
 
@@ -106,7 +106,7 @@ def convexHull(points: Any, hull: Any = None, clockwise: bool = False, returnPoi
     """
     if not returnPoints:
         raise NotOfferedError("returnPoints must be True: which of equal points OpenCV numbers is not known")
-    given = _points(points, "points")
+    given = points_of(points, "points")
     order = polygons.hull_indices([given])[0]
     if clockwise:
         order = order[::-1]
@@ -126,7 +126,7 @@ def _as_opencv_begins(order: np.ndarray, points: np.ndarray, clockwise: bool) ->
 
 def approxPolyDP(curve: Any, epsilon: float, closed: bool, approxCurve: Any = None) -> np.ndarray:
     """A curve of fewer points, shape (k, 1, 2): the same as OpenCV's. See :func:`fastmed.simplify_contours`."""
-    found = polygons.simplify_contours([_points(curve, "curve")], epsilon, bool(closed))[0]
+    found = polygons.simplify_contours([points_of(curve, "curve")], epsilon, bool(closed))[0]
     return into(approxCurve, found[:, None])
 
 
@@ -138,5 +138,5 @@ def pointPolygonTest(contour: Any, pt: Any, measureDist: bool) -> float:
     point = np.asarray(pt, np.float32).reshape(-1)
     if point.shape != (2,):
         raise ValueError(f"pt must be (x, y), found {pt!r}")
-    distance = float(polygons.contour_distances([_points(contour, "contour")], point[None])[0, 0])
+    distance = float(polygons.contour_distances([points_of(contour, "contour")], point[None])[0, 0])
     return distance if measureDist else float(np.sign(distance))

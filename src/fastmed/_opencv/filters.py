@@ -38,7 +38,7 @@ _FIXED_GAUSSIANS = {
 # --- what all of them take ------------------------------------------------------------------------------------------
 
 
-def _image(src: Any, dtypes: tuple[Any, ...], hint: str = "") -> np.ndarray:
+def image_of(src: Any, dtypes: tuple[Any, ...], hint: str = "") -> np.ndarray:
     array = np.asarray(src)
     if array.dtype not in dtypes:
         names = ", ".join(np.dtype(t).name for t in dtypes)
@@ -48,7 +48,7 @@ def _image(src: Any, dtypes: tuple[Any, ...], hint: str = "") -> np.ndarray:
     return array
 
 
-def _border(value: Any) -> str:
+def border_mode(value: Any) -> str:
     return str(chosen(whole(value, "borderType") & ~c.BORDER_ISOLATED, _BORDERS, "borderType"))
 
 
@@ -70,7 +70,7 @@ def _size(value: Any, name: str = "ksize") -> tuple[int, int]:
     return width, height
 
 
-def _origins(anchor: Any, size: tuple[int, int]) -> tuple[int, int]:
+def origins_of(anchor: Any, size: tuple[int, int]) -> tuple[int, int]:
     """SciPy's origins of the rows and of the columns; -1 is the middle."""
     places = [n // 2 if a == -1 else a for a, n in zip(pair(anchor, "anchor"), size, strict=True)]
     if not all(0 <= a < n for a, n in zip(places, size, strict=True)):
@@ -109,7 +109,7 @@ def _separable(
     image: np.ndarray, depth: np.dtype, kx: np.ndarray, ky: np.ndarray, scale: float, delta: float, border: Any,
     anchor: Any = (-1, -1),
 ) -> np.ndarray:
-    mode, (origin_y, origin_x) = _border(border), _origins(anchor, (len(kx), len(ky)))
+    mode, (origin_y, origin_x) = border_mode(border), origins_of(anchor, (len(kx), len(ky)))
     kx, delta = kx * _number(scale, "scale"), _number(delta, "delta")
     gain = float(abs(kx).sum() * abs(ky).sum() + abs(delta))
     work = _working_type(image, depth, gain, kx, ky, np.array(delta))
@@ -120,7 +120,7 @@ def _separable(
 def _dense(
     image: np.ndarray, depth: np.dtype, kernel: np.ndarray, delta: float, border: Any, anchor: Any
 ) -> np.ndarray:
-    mode, origins = _border(border), _origins(anchor, kernel.shape[::-1])
+    mode, origins = border_mode(border), origins_of(anchor, kernel.shape[::-1])
     delta = _number(delta, "delta")
     work = _working_type(image, depth, float(abs(kernel).sum() + abs(delta)), kernel, np.array(delta))
     more = image.ndim - 2
@@ -148,12 +148,12 @@ def medianBlur(src: Any, ksize: int, dst: Any = None) -> np.ndarray:
     size = whole(ksize, "ksize")
     if size < 1 or size % 2 == 0:
         raise ValueError(f"ksize must be odd and at least 1, found {size}")
-    image = _image(src, (np.uint8, np.uint16, np.int16, np.float32) if size <= 5 else (np.uint8,))
+    image = image_of(src, (np.uint8, np.uint16, np.int16, np.float32) if size <= 5 else (np.uint8,))
     return into(dst, median_filter(image, (size, size, 1)[: image.ndim], mode="nearest"))
 
 
 def blur(src: Any, ksize: Any, dst: Any = None, anchor: Any = (-1, -1), borderType: int = 4) -> np.ndarray:
-    """Mean of a box, of float32 (within 1e-6 of the range) and float64 (1e-12). See :func:`fastmed.uniform_filter`."""
+    """Mean of a box: equal to OpenCV's as `boxFilter` is. See :func:`fastmed.uniform_filter`."""
     return boxFilter(src, -1, ksize, dst, anchor, True, borderType)
 
 
@@ -161,12 +161,31 @@ def boxFilter(
     src: Any, ddepth: int, ksize: Any, dst: Any = None, anchor: Any = (-1, -1), normalize: bool = True,
     borderType: int = 4,
 ) -> np.ndarray:
-    """Mean or sum of a box, of float32 (within 1e-6 of the range, of sums times the size) and float64 (1e-12)."""
-    image = _image(src, _FLOATS, "; OpenCV rounds means of integers otherwise")
+    """Mean or sum of a box, of float32 (within 1e-6 of the range, of sums times the size) and float64 (1e-12).
+
+    Of uint8 OpenCV's bits, for boxes of at most 256 pixels that are no power of two: of those OpenCV 5.0 gives means of
+    up to one too much, and those of larger ones depend on where in a row they stand.
+    """
+    image = image_of(src, (np.uint8, *_FLOATS), "; OpenCV rounds means of other integers otherwise")
     depth, size = _depth(ddepth, image), _size(ksize)
-    origins = _origins(anchor, size)
-    result = uniform_filter(image, size[::-1], None, _border(borderType), origin=origins, axes=(0, 1))
+    arguments: dict[str, Any] = {"mode": border_mode(borderType), "origin": origins_of(anchor, size), "axes": (0, 1)}
+    if image.dtype == np.uint8:
+        return into(dst, _box_of_bytes(image, depth, size, normalize, arguments))
+    result = uniform_filter(image, size[::-1], None, **arguments)
     return into(dst, (result if normalize else result * depth.type(size[0] * size[1])).astype(depth, copy=False))
+
+
+def _box_of_bytes(
+    image: np.ndarray, depth: np.dtype, size: tuple[int, int], normalize: bool, arguments: dict[str, Any]
+) -> np.ndarray:
+    """Sums are whole and below 65,536; means are rounded half up."""
+    count = size[0] * size[1]
+    if depth != np.uint8 or count > 256 or (count > 1 and count & (count - 1) == 0):
+        raise NotOfferedError(f"of uint8, ksize must have at most 256 pixels, no power of two, and ddepth be CV_8U; "
+                              f"found {size} and {depth}")  # fmt: skip
+    means = uniform_filter(image, size[::-1], np.float64, **arguments)
+    sums = np.rint(means * count).astype(np.int32)
+    return (((2 * sums + count) // (2 * count)) if normalize else np.minimum(sums, 255)).astype(np.uint8)
 
 
 def GaussianBlur(
@@ -176,7 +195,7 @@ def GaussianBlur(
 
     `ksize` (width, height), 0 for what `sigmaX` and `sigmaY` ask for; a sigma of 0 is made from the size.
     """
-    image = _image(src, _FLOATS, "; OpenCV rounds integers otherwise")
+    image = image_of(src, _FLOATS, "; OpenCV rounds integers otherwise")
     sigma_x = max(_number(sigmaX, "sigmaX"), 0.0)
     sigma_y = _number(sigmaY, "sigmaY") if sigmaY > 0 else sigma_x
     kx, ky = (_gaussian(n, s) for n, s in zip(pair(ksize, "ksize"), (sigma_x, sigma_y), strict=True))
@@ -225,7 +244,7 @@ def Sobel(
     """
     if ksize == -1:
         return Scharr(src, ddepth, dx, dy, dst, scale, delta, borderType)
-    image = _image(src, _WHOLE + _FLOATS)
+    image = image_of(src, _WHOLE + _FLOATS)
     size, orders = _kernel_size(ksize), [whole(n, name) for n, name in ((dx, "dx"), (dy, "dy"))]
     if min(orders) < 0 or sum(orders) < 1 or max(orders) >= max(size, 3):
         raise ValueError(f"dx and dy must be at least 0, not both 0 and below the size {size}, found {dx} and {dy}")
@@ -241,7 +260,7 @@ def Scharr(
     src: Any, ddepth: int, dx: int, dy: int, dst: Any = None, scale: float = 1, delta: float = 0, borderType: int = 4
 ) -> np.ndarray:
     """Scharr's first derivative along x (dx=1, dy=0) or y: equal to OpenCV's as `Sobel` is."""
-    image = _image(src, _WHOLE + _FLOATS)
+    image = image_of(src, _WHOLE + _FLOATS)
     if (whole(dx, "dx"), whole(dy, "dy")) not in ((1, 0), (0, 1)):
         raise ValueError(f"dx and dy must be 1 and 0, or 0 and 1, found {dx} and {dy}")
     taps = np.array([-1.0, 0, 1]), np.array([3.0, 10, 3])
@@ -256,7 +275,7 @@ def Laplacian(
 
     Of integers to CV_64F within 1e-6: OpenCV sums them in float32.
     """
-    image, size = _image(src, _WHOLE + _FLOATS), _kernel_size(ksize)
+    image, size = image_of(src, _WHOLE + _FLOATS), _kernel_size(ksize)
     kernel = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
     if size > 1:
         second, smooth = _binomial(size, 2), _binomial(size, 0)
@@ -272,7 +291,7 @@ def filter2D(
     src: Any, ddepth: int, kernel: Any, dst: Any = None, anchor: Any = (-1, -1), delta: float = 0, borderType: int = 4
 ) -> np.ndarray:
     """Correlation with a kernel: OpenCV's bits for whole kernels on integers, else floats as close as `Sobel`'s."""
-    image = _image(src, _WHOLE + _FLOATS)
+    image = image_of(src, _WHOLE + _FLOATS)
     return into(dst, _dense(image, _depth(ddepth, image), _taps(kernel, "kernel", 2), delta, borderType, anchor))
 
 
@@ -281,6 +300,6 @@ def sepFilter2D(
     borderType: int = 4,
 ) -> np.ndarray:
     """Correlation along x, then along y: equal to OpenCV's as `filter2D` is."""
-    image = _image(src, _WHOLE + _FLOATS)
+    image = image_of(src, _WHOLE + _FLOATS)
     kx, ky = _taps(kernelX, "kernelX", 1), _taps(kernelY, "kernelY", 1)
     return into(dst, _separable(image, _depth(ddepth, image), kx, ky, 1, delta, borderType, anchor))

@@ -150,87 +150,77 @@ def _check_sigma(sigma: Any) -> None:
 
 
 # --- Dask arrays -------------------------------------------------------------------------------------------
-# Local steps run on chunks with a halo; what a step cannot know near a cut is cut off again. Hysteresis
-# labels the marks of each chunk and joins the labels that meet at the borders between chunks.
+# Each chunk is smoothed, differentiated and marked in one task, from a block with as wide a halo as all of that looks
+# past itself: smoothed values of chunks that wait for their neighbours would be twice a float32 volume. Hysteresis then
+# joins what meets at the borders between chunks.
 
 
 def _chunked(op: Any, arguments: dict[str, Any]) -> Any:
-    image, mode, quantiles = (arguments[k] for k in ("image", "mode", "use_quantiles"))
+    image, quantiles = arguments["image"], arguments["use_quantiles"]
     _check_image(as_array(np.empty(0, image.dtype), "image").dtype, image.shape)
     low, high = _thresholds(image.dtype, arguments["low_threshold"], arguments["high_threshold"], quantiles)
     _check_sigma(arguments["sigma"])
     spacing = _as_spacing(arguments["spacing"], image.ndim)
-    sigma = _in_elements(arguments["sigma"], spacing)
-    inside = _chunked_mask(arguments["mask"], image)
-    smoothed = _chunked_smooth(image, inside, sigma, mode, float(arguments["cval"]), spacing)
-    limits = None
+    how = {"sigma": _in_elements(arguments["sigma"], spacing), "mode": arguments["mode"],
+           "cval": float(arguments["cval"]), "spacing": spacing}  # fmt: skip
+    as_volume = image.ndim == 3 or spacing is not None
+    dtype = _float_type(image.dtype, as_volume)
+    source, eroded = _with_mask(image, arguments["mask"]), None
+    if chunks.wrapped_axes(image.ndim, how):
+        # Only the Gaussian looks past the ends. Whoever has smoothed values has to erode the mask, too.
+        eroded = None if source is image else _of_chunks(_eroded_block, source, bool, {**_UNSMOOTHED, "spacing": None})
+        source = _of_chunks(_smooth_block, source, dtype, how)
+        how = {**_UNSMOOTHED, "spacing": spacing}
     if quantiles:
-        limits = _chunked_limits(smoothed, low, high, spacing)
-        # All chunks would wait in memory for the limits otherwise.
-        smoothed, *rest = made_after([smoothed] if inside is None else [smoothed, inside], limits)
-        inside = rest[0] if rest else None
-    marks = _chunked_marks(smoothed, low, high, limits, spacing)
-    if inside is not None:
-        import dask.array as da
-
-        eroded = chunks.map_with_halo(
-            _erode_block, inside, ((1, 1),) * image.ndim, dtype=bool, name="canny-mask", arguments={}
-        )
-        marks = da.map_blocks(np.multiply, marks, eroded, dtype=np.uint8)
-    return linked(marks, image.ndim)
+        marks = _chunked_quantile_marks(source, dtype, low, high, how)
+    else:
+        low, high = _comparable(low, high, dtype, as_volume)
+        marks = _of_chunks(_mark_block, source, np.uint8, {**how, "low": low, "high": high})
+    return linked(marks if eroded is None else marks * eroded, image.ndim)
 
 
-def _chunked_mask(mask: Any, image: Any) -> Any:
+#: What finds the edges of values that are smoothed.
+_UNSMOOTHED = {"sigma": 0.0, "mode": "reflect", "cval": 0.0}
+
+
+def _with_mask(image: Any, mask: Any) -> Any:
+    """Image and mask in one array, so that both have the same halo."""
     if mask is None:
-        return None
+        return image
     import dask.array as da
 
     mask = as_truth(mask, image.shape, IndexError)
-    return mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
+    mask = mask.rechunk(image.chunks) if is_dask(mask) else da.from_array(mask, chunks=image.chunks)
+    pair = np.dtype([("image", image.dtype), ("mask", bool)])
+    return da.map_blocks(_pair_block, image, mask, dtype=pair, meta=np.empty((0,) * image.ndim, pair))
 
 
-def _chunked_smooth(image: Any, inside: Any, sigma: Any, mode: Any, cval: float, spacing: Any) -> Any:
-    import dask.array as da
-
-    ndim = image.ndim
-    halo = [(0, 0)] * ndim
+def _reach(ndim: int, sigma: Any, mode: Any) -> list[int]:
+    """How far marks look: at the magnitudes beside them, these at the smoothed values there, and these at a window."""
+    reach = [2] * ndim
     for axis, _, _, _, radius in _parameters(ndim, sigma, 0, mode):
-        halo[axis] = (radius, radius)
-    if inside is not None:
-        pair = np.dtype([("image", image.dtype), ("mask", bool)])
-        image = da.map_blocks(_pair_block, image, inside, dtype=pair, meta=np.empty((0,) * ndim, pair))
-    dtype = _float_type(image.dtype["image"] if inside is not None else image.dtype, ndim == 3 or spacing is not None)
+        reach[axis] += radius
+    return reach
+
+
+def _of_chunks(function: Any, source: Any, dtype: Any, arguments: dict[str, Any]) -> Any:
+    mode = arguments["mode"]
     return chunks.map_with_halo(
-        _smooth_block, image, halo, wrap=chunks.wrapped_axes(ndim, {"mode": mode}), dtype=dtype,
-        name="canny-smooth", arguments={"sigma": sigma, "mode": mode, "cval": cval, "spacing": spacing},
+        function, source, [(r, r) for r in _reach(source.ndim, arguments["sigma"], mode)],
+        wrap=chunks.wrapped_axes(source.ndim, {"mode": mode}), dtype=dtype, name="canny", arguments=arguments,
     )
 
 
-def _of_chunks(function: Any, smoothed: Any, dtype: Any, **arguments: Any) -> Any:
-    """Marks look at the magnitudes beside them, and those at the smoothed values beside them."""
-    return chunks.map_with_halo(
-        function, smoothed, ((2, 2),) * smoothed.ndim, dtype=dtype, name="canny", arguments=arguments
-    )
-
-
-def _chunked_limits(smoothed: Any, low: float, high: float, spacing: Any) -> Any:
-    """The thresholds that are quantiles, delayed."""
+def _chunked_quantile_marks(source: Any, dtype: np.dtype, low: float, high: float, how: dict[str, Any]) -> Any:
+    """Marks by thresholds that are quantiles of all magnitudes; chunks are made once more and do not wait for them."""
     import dask
-
-    magnitudes = _of_chunks(_magnitude_block, smoothed, smoothed.dtype, spacing=spacing)
-    as_volume = smoothed.ndim == 3 or spacing is not None
-    found = chunked_quantiles(magnitudes, (low, high))
-    return dask.delayed(_comparable_limits)(found, smoothed.dtype, as_volume)
-
-
-def _chunked_marks(smoothed: Any, low: Any, high: Any, limits: Any, spacing: Any) -> Any:
-    if limits is None:
-        low, high = _comparable(low, high, smoothed.dtype, smoothed.ndim == 3 or spacing is not None)
-        return _of_chunks(_mark_block, smoothed, np.uint8, low=low, high=high, spacing=spacing)
     import dask.array as da
 
-    thin = _of_chunks(_thin_block, smoothed, smoothed.dtype, spacing=spacing)
-    return da.map_blocks(_threshold_block, thin, limits, dtype=np.uint8)
+    as_volume = source.ndim == 3 or how["spacing"] is not None
+    found = chunked_quantiles(_of_chunks(_magnitude_block, source, dtype, how), (low, high))
+    limits = dask.delayed(_comparable_limits)(found, dtype, as_volume)
+    (source,) = made_after([source], limits)
+    return da.map_blocks(_threshold_block, _of_chunks(_thin_block, source, dtype, how), limits, dtype=np.uint8)
 
 
 def _pair_block(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -239,34 +229,35 @@ def _pair_block(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return pair
 
 
-def _smooth_block(block: np.ndarray, *, sigma: Any, mode: Any, cval: float, spacing: Any) -> np.ndarray:
+def _gradients(block: np.ndarray, sigma: Any, mode: Any, cval: float, spacing: Any) -> _Gradients:
     image, mask = (block["image"], block["mask"]) if block.dtype.names else (block, _NONE)
-    if image.size == 0:
-        return np.empty(image.shape, _float_type(image.dtype, image.ndim == 3 or spacing is not None))
-    gradients = _Gradients(image, sigma, mask, mode, cval, spacing)
+    return _Gradients(np.ascontiguousarray(image), sigma, np.ascontiguousarray(mask), mode, cval, spacing)
+
+
+def _smooth_block(block: np.ndarray, **how: Any) -> np.ndarray:
+    gradients = _gradients(block, **how)
     return gradients.run(_SMOOTHED, gradients.float_type)
 
 
-def _of_smoothed(
-    block: np.ndarray, stage: int, dtype: Any, spacing: Any, low: float = 0.0, high: float = 0.0
-) -> np.ndarray:
-    if block.size == 0:
-        return np.empty(block.shape, dtype)
-    return _Gradients(block, 0.0, _NONE, "reflect", 0.0, spacing).run(stage, dtype, low, high)
+def _eroded_block(block: np.ndarray, **how: Any) -> np.ndarray:
+    return scipy.ndimage.binary_erosion(block["mask"], np.ones((3,) * block.ndim, bool), border_value=0)
 
 
-def _mark_block(block: np.ndarray, *, low: float, high: float, spacing: Any) -> np.ndarray:
-    return _of_smoothed(block, _MARKS, np.uint8, spacing, low, high)
+def _mark_block(block: np.ndarray, *, low: float, high: float, **how: Any) -> np.ndarray:
+    return _gradients(block, **how).run(_MARKS, np.uint8, low, high)
 
 
-def _magnitude_block(block: np.ndarray, *, spacing: Any) -> np.ndarray:
-    return _of_smoothed(block, _MAGNITUDE, block.dtype, spacing)
+def _magnitude_block(block: np.ndarray, **how: Any) -> np.ndarray:
+    gradients = _gradients(block, **how)
+    return gradients.run(_MAGNITUDE, gradients.float_type)
 
 
-def _thin_block(block: np.ndarray, *, spacing: Any) -> np.ndarray:
+def _thin_block(block: np.ndarray, **how: Any) -> np.ndarray:
     """The magnitude where it is highest across the edge, else 0: marks whose thresholds are not known yet."""
-    low, high = _comparable(-1.0, np.inf, block.dtype, block.ndim == 3 or spacing is not None)
-    return _magnitude_block(block, spacing=spacing) * (_mark_block(block, low=low, high=high, spacing=spacing) > 0)
+    gradients = _gradients(block, **how)
+    low, high = _comparable(-1.0, np.inf, gradients.float_type, gradients.as_volume)
+    marks = gradients.run(_MARKS, np.uint8, low, high)
+    return gradients.run(_MAGNITUDE, gradients.float_type) * (marks > 0)
 
 
 def _threshold_block(thin: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
@@ -276,10 +267,6 @@ def _threshold_block(thin: np.ndarray, limits: tuple[float, float]) -> np.ndarra
 
 def _comparable_limits(found: np.ndarray, dtype: np.dtype, as_volume: bool) -> tuple[float, float]:
     return _comparable(found[0], found[1], dtype, as_volume)
-
-
-def _erode_block(mask: np.ndarray) -> np.ndarray:
-    return scipy.ndimage.binary_erosion(mask, np.ones((3,) * mask.ndim, bool), border_value=0)
 
 
 # --- volumes that come block by block -----------------------------------------------------------------------
@@ -304,9 +291,7 @@ def blockwise(shape: tuple[int, ...], dtype: np.dtype, arguments: dict[str, Any]
     spacing = _as_spacing(arguments["spacing"], len(shape))
     sigma, as_volume = _in_elements(arguments["sigma"], spacing), len(shape) == 3 or spacing is not None
     low, high = _comparable(low, high, _float_type(dtype, as_volume), as_volume)
-    reach = [2] * len(shape)  # marks look at magnitudes, and those at smoothed values
-    for axis, _, _, _, radius in _parameters(len(shape), sigma, 0, arguments["mode"]):
-        reach[axis] += radius
+    reach = _reach(len(shape), sigma, arguments["mode"])
     rest = {"sigma": sigma, "mode": arguments["mode"], "cval": float(arguments["cval"]), "spacing": spacing}
     return [(r, r) for r in reach], {**rest, "low": low, "high": high}
 
@@ -392,9 +377,12 @@ def canny(
     Notes
     -----
     Beside the result, memory holds some rows per thread, of volumes those of as many slices as the Gaussian
-    spans; `use_quantiles` adds the magnitudes. On Dask arrays two bits per element wait until edges are joined over the
-    chunks' borders; every chunk is computed once, with `use_quantiles` three times instead of
-    keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat).
+    spans; `use_quantiles` adds the magnitudes.
+
+    On Dask arrays every chunk is computed once, from a block with the chunks around it; with `use_quantiles` three
+    times, instead of keeping magnitudes (they are kept where the array was rechunked, which Dask cannot repeat). Memory
+    then holds two layers of the image's chunks across its longest side, and of every other chunk, until edges are
+    joined over the borders, a bit per element and labels on its faces, both compressed (some per cent of that).
 
     Examples
     --------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -78,8 +79,8 @@ def apply_hysteresis_threshold(image: Any, low: Any, high: Any) -> np.ndarray:
 
     Notes
     -----
-    On Dask arrays every chunk is computed once and waits at two bits per element until all are joined: the result
-    is that of the whole array in memory.
+    On Dask arrays every chunk is computed once and waits at a bit per element, compressed, until all are joined: the
+    result is that of the whole array in memory.
 
     Examples
     --------
@@ -109,60 +110,98 @@ def _marks(image: np.ndarray, low: Any, high: Any) -> np.ndarray:
 # --- over the chunks of a Dask array -----------------------------------------------------------------------
 
 
-def linked(marks: Any, connectivity: int) -> Any:
-    """Hysteresis on a Dask array of marks (0, 1 weak, 2 strong). They wait for it at two bits per element.
+class Kept(NamedTuple):
+    """What waits of a chunk until all are joined; packed, as edges are sparse (see :func:`_pack`)."""
 
-    The marks of each chunk are labelled, and the labels joined that meet at the borders between chunks.
+    marked: tuple[bytes, tuple[int, ...]]  # one bit per element: hangs on a strong mark here, or may on one elsewhere
+    faces: list[Any]  # of `undecided`, per axis and end
+    labels: int
+
+
+def linked(marks: Any, connectivity: int) -> Any:
+    """Hysteresis on a Dask array of marks (0, 1 weak, 2 strong). They wait for it at a bit per element, compressed.
+
+    Within a chunk marks are linked at once; of what is left, weak parts that reach a face, the labels are joined that
+    meet at the borders between chunks.
     """
     import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
 
     name = f"hysteresis-{tokenize(marks.name, connectivity)}"
-    packed, border, table, joined = (f"{name}-{part}" for part in ("packed", "border", "table", "joined"))
+    kept, turn, table, joined = (f"{name}-{part}" for part in ("kept", "turn", "table", "joined"))
     places = list(np.ndindex(*marks.numblocks))
-    graph: dict[Any, Any] = {joined: (_join, marks.numblocks, connectivity, [(border, *i) for i in places])}
+    turns = [(turn, *i) for i in _in_turn(marks.numblocks)]
+    all_kept = [(kept, *i) for i in places]
+    graph: dict[Any, Any] = {joined: (_join, marks.numblocks, connectivity, all_kept, turns[-1])}
+    for at, before in zip(turns, [None, *turns], strict=False):
+        graph[at] = (_after, (kept, *at[1:]), before)
     for number, i in enumerate(places):
-        graph[packed, *i] = (_pack, (marks.name, *i))
-        graph[border, *i] = (_border, (packed, *i), connectivity)
+        graph[kept, *i] = (_keep, (marks.name, *i), connectivity)
         graph[table, *i] = (_pick, joined, number)
-        graph[name, *i] = (_resolve, (packed, *i), (table, *i), connectivity)
+        graph[name, *i] = (_resolve, (kept, *i), (table, *i), connectivity)
     layered = HighLevelGraph.from_collections(name, graph, dependencies=[marks])
     return da.Array(layered, name, marks.chunks, dtype=bool, meta=np.empty((0,) * marks.ndim, bool))
 
 
-def _pack(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-    return np.packbits(marks > 0), np.packbits(marks == 2), marks.shape
+def _in_turn(numblocks: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Chunks in the order that leaves the fewest waiting for their neighbours: two layers across the longest side.
+
+    Without a chain of tasks in it Dask, which sees all of them lead into one, makes every chunk of the image first.
+    """
+    axes = sorted(range(len(numblocks)), key=lambda axis: -numblocks[axis])
+    back = np.argsort(axes)
+    return [tuple(i[a] for a in back) for i in np.ndindex(*(numblocks[a] for a in axes))]
 
 
-def _unpack(packed: tuple[np.ndarray, np.ndarray, tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    *planes, shape = packed
-    any_mark, strong = (np.unpackbits(p, count=math.prod(shape)).view(bool).reshape(shape) for p in planes)
-    return any_mark, strong
+def _after(kept: Kept, before: None) -> None:
+    """Nothing: it stands for an order."""
+
+
+def _pack(array: np.ndarray) -> tuple[bytes, tuple[int, ...]]:
+    return zlib.compress(np.ascontiguousarray(array).data, 1), array.shape
+
+
+def _unpack(packed: tuple[bytes, tuple[int, ...]], dtype: Any) -> np.ndarray:
+    data, shape = packed
+    return np.frombuffer(zlib.decompress(data), dtype).reshape(shape)
 
 
 def _labels(marked: np.ndarray, connectivity: int) -> np.ndarray:
-    if marked.size == 0 or marked.ndim == 0:
-        return marked.astype(np.int32)
     return scipy.ndimage.label(marked, scipy.ndimage.generate_binary_structure(marked.ndim, connectivity))[0]
 
 
-def _border(packed: Any, connectivity: int) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """Which labels of a chunk hold a strong mark, and the labels on its first and last face along every axis."""
-    marked, strong = _unpack(packed)
-    labels = _labels(marked, connectivity)
-    good = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    good[labels[strong]] = True
-    faces = [
-        tuple(labels[(slice(None),) * axis + (end,)].copy() for end in (slice(0, 1), slice(-1, None)))
-        for axis in range(labels.ndim)
-    ]
-    return good, faces  # type: ignore[return-value]
+def _keep(marks: np.ndarray, connectivity: int) -> Kept:
+    decided, rest, faces, count = undecided(marks, connectivity, threads.budget(marks.size, 8))
+    bits = _pack(np.packbits(decided | rest))[0]
+    return Kept((bits, marks.shape), [[_pack(face) for face in pair] for pair in faces], count)
 
 
-def _join(shape: tuple[int, ...], connectivity: int, borders: list[Any]) -> list[np.ndarray]:
+def _join(shape: tuple[int, ...], connectivity: int, kept: list[Kept], after: None) -> list[np.ndarray]:
     """Per chunk and label: whether it hangs, over any borders, on a strong mark."""
-    return join(shape, connectivity, [good for good, _ in borders], lambda k, axis, end: borders[k][1][axis][end])
+    good = [np.arange(k.labels + 1) == 1 for k in kept]
+    return join(shape, connectivity, good, lambda k, axis, end: _unpack(kept[k].faces[axis][end], np.int32))
+
+
+def _pick(tables: list[np.ndarray], number: int) -> np.ndarray:
+    return tables[number]
+
+
+def _resolve(kept: Kept, good: np.ndarray, connectivity: int) -> np.ndarray:
+    """The marks but for those that hang on a label that is not good: all others are linked in the chunk, or reach a
+    face with a good label; and marks that are linked touch none that are not."""
+    data, shape = kept.marked
+    bits = np.frombuffer(zlib.decompress(data), np.uint8)
+    marked = np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
+    if good[2:].all():
+        return marked.view(bool)
+    marks = marked.copy()
+    for axis, pair in enumerate(kept.faces):
+        for end, packed in zip((slice(0, 1), slice(-1, None)), pair, strict=True):
+            face = _unpack(packed, np.int32)
+            marks[(slice(None),) * axis + (end,)][(face > 1) & ~good[face]] = 2
+    kernel("hysteresis", __name__)(marks, connectivity, threads.budget(marks.size, 8))
+    return marked.view(bool) & ~marks.view(bool)
 
 
 def join(
@@ -242,8 +281,9 @@ def undecided(marks: np.ndarray, connectivity: int, count: int) -> tuple[np.ndar
         The highest label.
     """
     decided = marks.copy()
-    kernel("hysteresis", __name__)(decided, connectivity, count)
-    decided = decided.view(bool)
+    if marks.ndim and marks.size:
+        kernel("hysteresis", __name__)(decided, connectivity, count)
+    decided = decided.view(bool) if marks.ndim else decided == 2
     rest = (marks > 0) & ~decided
     places = [(slice(None),) * axis + (end,) for axis in range(marks.ndim) for end in (slice(0, 1), slice(-1, None))]
     n, parts = 1, [np.zeros(rest[place].shape, np.int32) for place in places]
@@ -287,11 +327,3 @@ def _touching(a: np.ndarray, b: np.ndarray, connectivity: int) -> np.ndarray:
             both = (one >= 0) & (other >= 0)
             found.append(np.unique(np.stack([one[both], other[both]]), axis=1))
     return np.concatenate(found, axis=1)
-
-
-def _pick(tables: list[np.ndarray], number: int) -> np.ndarray:
-    return tables[number]
-
-
-def _resolve(packed: Any, table: np.ndarray, connectivity: int) -> np.ndarray:
-    return table[_labels(_unpack(packed)[0], connectivity)]
