@@ -20,6 +20,7 @@ from ..archive._write import MANIFEST
 from ..errors import DecodeError, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
 from ._box import Box, scratch, shape_of, slices_of
+from ._chunk_files import ChunkFiles, chunk_files
 
 RAW = (".raw", ".bin", ".dat")
 HDF5 = (".h5", ".hdf5", ".he5")
@@ -157,6 +158,7 @@ class Chunked(Source):
         self.array, self.chunks = array, tuple(int(c) for c in chunks)
         self.fill: Any = 0
         self.stored_at: Callable[[tuple[int, ...]], Path] | None = None  # chunks without a file are all `fill`
+        self.files: ChunkFiles | None = None
         self._kept: OrderedDict[tuple[int, ...], np.ndarray] = OrderedDict()
         self._bytes, self.limit = 0, 0
         self._lock = threading.Lock()
@@ -200,7 +202,7 @@ class Chunked(Source):
             with self._lock:
                 if index in self._kept:
                     return self._kept[index]
-            part = self._decode(index, place)
+            part = self._decode(index, place, keep)
             with self._lock:
                 self._reading.pop(index, None)
                 if keep and part.nbytes <= self.limit:
@@ -210,8 +212,14 @@ class Chunked(Source):
                         self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return part
 
-    def _decode(self, index: tuple[int, ...], place: Box) -> np.ndarray:
+    def _decode(self, index: tuple[int, ...], place: Box, keep: bool) -> np.ndarray:
+        """A chunk: a new array if it is to be kept, else perhaps this thread's, until it calls again."""
         try:
+            if self.files is not None and self.files.place(index).exists():
+                shape, stored = self.files.chunks, self.files.stored
+                chunk = np.empty(shape, stored) if keep else scratch("chunk", shape, stored)
+                self.files.read(index, chunk)
+                return chunk[tuple(slice(b - a) for a, b in place)]
             return np.asarray(self.array[slices_of(place)], self.dtype)
         except MemoryError:
             raise
@@ -403,6 +411,7 @@ def _open_zarr(path: Path, key: str | None) -> Source:
         folder = path / array.path if array.path else path
         source.fill = array.fill_value
         source.stored_at = lambda index: folder / array.metadata.encode_chunk_key(index)
+        source.files = chunk_files(array, folder)
     if isinstance(attributes.get("fastmed"), dict) and attributes["fastmed"].get("dtype") == "bool":
         source.dtype = np.dtype(bool)
     return source
