@@ -200,7 +200,7 @@ def _plan(
 ) -> Plan:
     costs = Costs(
         source.shape, step.halo, step.wrap, source.chunks, source.dtype.itemsize, step.dtype.itemsize, step.scratch,
-        2 if step.connectivity else 1, target.suffix.lower() != ".zarr",
+        2 if step.connectivity else 1, target.suffix.lower() != ".zarr", source.sparse,
     )  # fmt: skip
     return make_plan(costs, memory, threads, block)
 

@@ -72,6 +72,11 @@ class Source:
         """The voxels of a box in C order: a new array, or `into`."""
         raise NotImplementedError
 
+    @property
+    def sparse(self) -> bool:
+        """Whether :meth:`filled_with` may know something."""
+        return False
+
     def filled_with(self, box: Box) -> Any:
         """The value of all voxels in a box, where that is known without reading them; else None."""
         return None
@@ -173,8 +178,7 @@ class Chunked(Source):
             if self.stored_at is not None and not self.stored_at(index).exists():
                 result[slices_of(common, origin)] = self.fill
                 continue
-            inside = all(p == c for p, c in zip(place, common, strict=True))
-            part = self._chunk(index, place, keep=not inside)
+            part = self._chunk(index, place, keep=self.limit > 0)
             result[slices_of(common, origin)] = part[slices_of(common, [p[0] for p in place])]
         return result
 
@@ -182,6 +186,10 @@ class Chunked(Source):
         assert self.chunks is not None
         spans = zip(box, self.chunks, strict=True)
         return itertools.product(*(range(first // c, -(-last // c)) for (first, last), c in spans))
+
+    @property
+    def sparse(self) -> bool:
+        return self.stored_at is not None
 
     def filled_with(self, box: Box) -> Any:
         if self.stored_at is None or any(self.stored_at(index).exists() for index in self._touched(box)):

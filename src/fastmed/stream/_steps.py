@@ -57,6 +57,11 @@ class Step:
         return OPERATIONS[self.name].function(block, **arguments)
 
     @property
+    def stored(self) -> np.dtype:
+        """Of what :meth:`compute` gives."""
+        return np.dtype(np.uint8) if self.connectivity else self.dtype
+
+    @property
     def scratch(self) -> int:
         """Bytes per element beside a block and its result."""
         return _LINK_SCRATCH if self.connectivity else _SCRATCH.get(self.name, 0)
