@@ -1,5 +1,6 @@
 """Segmentation: mask or image -> labels, and what is measured of each."""
 
+from ._histogram import intensity_histogram
 from ._label import label, label_regions
 from ._statistics import (
     center_of_mass,
@@ -20,12 +21,14 @@ from ._statistics import (
     value_indices,
     variance,
 )
+from ._threshold import threshold_otsu
 
 __all__ = [
     "center_of_mass",
     "extrema",
     "find_objects",
     "histogram",
+    "intensity_histogram",
     "label",
     "label_regions",
     "label_statistics",
@@ -39,6 +42,7 @@ __all__ = [
     "standard_deviation",
     "sum",
     "sum_labels",
+    "threshold_otsu",
     "value_indices",
     "variance",
 ]

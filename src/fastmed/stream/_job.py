@@ -39,6 +39,7 @@ class Job:
     plan: Plan
     work: Path
     name: str  # of the output
+    reopen_mask: Any = field(default=None, repr=False)  # gives the source of a mask
 
     @functools.cached_property
     def source(self) -> Source:
@@ -47,8 +48,12 @@ class Job:
             source.limit = self.plan.cache_bytes
         return source
 
+    @functools.cached_property
+    def mask(self) -> Source | None:
+        return None if self.reopen_mask is None else self.reopen_mask()
+
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("source", "known")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("source", "mask", "known")}
 
     # --- one block ------------------------------------------------------------------------------------------
 
@@ -65,7 +70,7 @@ class Job:
 
     def _parts(self, box: Box) -> list[Box]:
         """A block in parts, so that those around which the input holds one value need not be computed."""
-        if not self.source.sparse:
+        if not self.source.sparse or self.mask is not None:
             return [box]
         assert self.source.chunks is not None
         cuts = []
@@ -87,6 +92,10 @@ class Job:
     def _computed(self, box: Box) -> np.ndarray:
         """The step's result for a part; the thread's next one may overwrite it."""
         spans, keep = self.plan.around(box)
+        if self.mask is not None:
+            block, mask = (one.read_around(spans, self.plan.wrapped(), name)
+                           for one, name in ((self.source, "block"), (self.mask, "mask")))  # fmt: skip
+            return self.step.compute(block, mask)[keep]
         value = self.source.value_around(spans)
         if value is not None:
             return self._of_one_value(value, shape_of(tuple(spans)), keep)
@@ -114,6 +123,11 @@ class Job:
     def known(self) -> dict[Any, np.ndarray | None]:
         """What blocks of one value give, by their shape."""
         return {}
+
+    def look(self, number: int, part: Any, before: Any) -> Any:
+        """What a survey takes from a block."""
+        with num_threads(self.plan.threads):
+            return part(self.computed(number), before)
 
     def local(self, number: int) -> Parts:
         """Read, compute, write."""

@@ -86,16 +86,18 @@ class Source:
         inside = tuple((max(first, 0), min(last, n)) for (first, last), n in zip(spans, self.shape, strict=True))
         return self.filled_with(inside) if list(inside) == list(spans) else None
 
-    def read_around(self, spans: Sequence[tuple[int, int]], wrap: frozenset[int]) -> np.ndarray:
+    def read_around(
+        self, spans: Sequence[tuple[int, int]], wrap: frozenset[int], name: str = "block"
+    ) -> np.ndarray:
         """The voxels of spans that, along axes in `wrap`, reach over the ends and go on at the other one.
 
-        The array is this thread's, until it calls again.
+        The array is this thread's, until it calls again with this name.
         """
         pieces = [_wrapped(*span, n) if axis in wrap else [span]
                   for axis, (span, n) in enumerate(zip(spans, self.shape, strict=True))]  # fmt: skip
         if all(len(p) == 1 for p in pieces):
             box = tuple(p[0] for p in pieces)
-            return self.read(box, scratch("block", shape_of(box), self.dtype))
+            return self.read(box, scratch(name, shape_of(box), self.dtype))
         parts = np.empty(tuple(len(p) for p in pieces), object)
         for place in np.ndindex(*parts.shape):
             parts[place] = self.read(tuple(p[i] for p, i in zip(pieces, place, strict=True)))
