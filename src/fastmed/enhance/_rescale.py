@@ -9,6 +9,7 @@ import numpy as np
 
 from .._engine import threads
 from .._engine.arrays import as_array, as_bytes, as_number, native
+from .._engine.chunks import reduced
 from .._engine.memory import empty
 from .._engine.operation import kernel, operation
 from ..edges._quantiles import made_after
@@ -114,14 +115,9 @@ def joined_range(found: list[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 def chunked_range(image: Any) -> Any:
     """The range of a Dask array, delayed."""
-    import dask
-
     if image.size == 0:
         raise ValueError(f"image is empty: found shape {image.shape}, wanted at least one element")
-    parts = [dask.delayed(value_range)(block) for block in image.to_delayed().ravel()]
-    while len(parts) > 1:
-        parts = [dask.delayed(joined_range)(parts[k : k + 16]) for k in range(0, len(parts), 16)]
-    return parts[0]
+    return reduced(image, value_range, joined_range, name="value-range")
 
 
 def _named(chosen: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .._engine import threads
 from .._engine.arrays import as_array, as_bytes, native
-from .._engine.chunks import check_known
+from .._engine.chunks import check_known, reduced
 from .._engine.operation import is_dask, kernel
 from ..edges._quantiles import made_after
 from ..enhance._rescale import chunked_range, value_range
@@ -47,8 +47,8 @@ def intensity_histogram(
     Raises
     ------
     ValueError
-        `source_range` is neither word, `nbins` is below 1, the image is empty or holds NaN or infinity (with
-        `source_range` 'image'), integers lie more than 2^28 apart.
+        `source_range` is neither word, `nbins` is below 1 or more than there are numbers, the image is empty or holds
+        NaN or infinity (with `source_range` 'image'), integers lie more than 2^28 apart.
     RuntimeError, TypeError
         Unsupported dtype.
 
@@ -116,13 +116,20 @@ def empty_bins(dtype: np.dtype, found: tuple[Any, Any] | None, nbins: int) -> Co
             )
         return Counts(np.zeros(high - low + 1, np.int64), low)
     only = None if found is None or found[0] != found[1] else found[0]
+    ends: Any = found
     if dtype.kind == "b":
-        dtype, found = np.dtype(np.uint8), (0, 1) if found is None else tuple(np.uint8(v) for v in found)
+        dtype, ends = np.dtype(np.uint8), (0, 1) if found is None else [np.uint8(v) for v in found]
     elif found is None:
-        found = -1.0, 1.0
-    if not np.isfinite(np.array(found, float)).all():
-        raise ValueError(f"image must be finite where its range is asked for, found {found[0]} to {found[1]}")
-    return Counts(np.zeros(nbins, np.int64), edges=np.histogram_bin_edges(np.empty(0, dtype), nbins, found), only=only)
+        ends = -1.0, 1.0
+    if not np.isfinite(np.array(ends, float)).all():
+        raise ValueError(f"image must be finite where its range is asked for, found {ends[0]} to {ends[1]}")
+    try:
+        edges = np.histogram_bin_edges(np.empty(0, dtype), nbins, tuple(ends))
+    except ValueError:  # NumPy finds too many, too
+        edges = np.zeros(2)
+    if not (np.diff(edges) > 0).all():
+        raise ValueError(f"nbins must not be {nbins}: there are fewer numbers of {dtype} from {ends[0]} to {ends[1]}")
+    return Counts(np.zeros(nbins, np.int64), edges=edges, only=only)
 
 
 def add_up(image: np.ndarray, bins: Counts) -> Counts:
@@ -134,11 +141,8 @@ def add_up(image: np.ndarray, bins: Counts) -> Counts:
     budget = threads.budget(source.size, 4) if counts.size <= 1 << 22 else 1
     if bins.edges is None:
         kernel("value_counts", __name__)(source, bins.low, counts, budget)
-    elif (np.diff(bins.edges) > 0).all():
+    else:
         kernel("bin_counts", __name__)(source, bins.edges.astype(float).tolist(), counts, budget)
-    else:  # more bins than there are numbers: NumPy's own choice among those that are equal
-        ends = bins.edges[0], bins.edges[-1]
-        counts += np.histogram(source, counts.size, ends)[0]
     return replace(bins, counts=counts)
 
 
@@ -184,16 +188,10 @@ def chunked_counts(image: Any, nbins: int, source_range: str = "image") -> Any:
     if source_range == "image" and not one_by_one(image.dtype):
         known = chunked_range(image)
         (image,) = made_after([image], known)
-    part: Callable[..., Counts]
     if source_range == "image" and one_by_one(image.dtype):
-        part, arguments = counted, (nbins,)
-    else:
-        bins = dask.delayed(empty_bins)(image.dtype, known, nbins)
-        part, arguments = add_up, (bins,)
-    parts = [dask.delayed(part)(block, *arguments) for block in image.to_delayed().ravel()]
-    while len(parts) > 1:
-        parts = [dask.delayed(joined)(parts[k : k + 16]) for k in range(0, len(parts), 16)]
-    return parts[0]
+        return reduced(image, functools.partial(counted, nbins=nbins), joined, name="counts")
+    bins = dask.delayed(empty_bins)(image.dtype, known, nbins)
+    return reduced(image, add_up, joined, name="counts", before=bins)
 
 
 def _of_chunks(image: Any, nbins: int, source_range: str, normalize: bool) -> tuple[Any, Any]:
@@ -208,6 +206,6 @@ def _of_chunks(image: Any, nbins: int, source_range: str, normalize: bool) -> tu
         shape = (np.iinfo(image.dtype).max - int(np.iinfo(image.dtype).min) + 1,)
     centers = np.dtype(np.int64) if whole else empty_bins(image.dtype, None, 1).centers().dtype
     kinds = np.dtype(float if normalize else np.int64), centers
-    return tuple(da.from_delayed(both[k], shape, kind) for k, kind in enumerate(kinds))  # type: ignore[return-value]
+    return tuple(da.from_delayed(both[k], shape, kind) for k, kind in enumerate(kinds))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 #: What is written: of LZ4 on shuffled bits 1.4 to 1.7 ns per int16 voxel to pack and 0.7 to unpack, at the size of
 #: zstd's first levels (2 to 6, and 2). Numbers: docs/decisions.md.
-CODEC = {"cname": "lz4", "clevel": 5}
+CODEC: dict[str, Any] = {"cname": "lz4", "clevel": 5}
 _BLOSC_HEADER = 16
 
 Decode = Callable[[bytes, np.ndarray], None]

@@ -164,5 +164,6 @@ def _quantiles_of(joined: Any, before: Any) -> Any:
 def _with_limits(step: Step, numbers: list[Any]) -> Step:
     as_volume = len(step.halo) == 3 or step.arguments["spacing"] is not None
     assert step.surveys is not None
-    low, high = _canny._comparable(*numbers, step.surveys.looked.dtype, as_volume)
+    low, high = numbers
+    low, high = _canny._comparable(low, high, step.surveys.looked.dtype, as_volume)
     return replace(step, arguments={**step.arguments, "low": low, "high": high}, surveys=None)
