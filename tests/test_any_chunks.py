@@ -28,7 +28,7 @@ from helpers import same
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 import fuzz
 
-for _module in ("filters", "edges"):
+for _module in ("filters", "edges", "enhance"):
     importlib.import_module(f"fastmed.{_module}")
 
 CASES, SEED, PARTS = 5000, 0, 20
@@ -76,10 +76,16 @@ def _cross(draw, image):
     return {"mask": draw.rng.random(image.shape) < 0.8} if draw.chance(0.3) else {}
 
 
+def _rescale(draw, image):
+    ends = ["image", "dtype", (0, 50), (-3.5, 90)]
+    return {"in_range": draw.one(ends), "out_range": draw.one([*ends, "uint8", "uint12", "float"])}
+
+
 FLOATS, MANY = "?BHhfd", (1, 2, 2, 3, 3)
 OTHERS = {
     "canny": (_canny, FLOATS, (2, 2, 3)),
     "apply_hysteresis_threshold": (_hysteresis, "BHhfd", (1, 2, 3)),
+    "rescale_intensity": (_rescale, FLOATS, MANY),
     "gradient_magnitude": (_magnitude, FLOATS, MANY),
     **dict.fromkeys(("sobel_edges", "prewitt_edges", "scharr", "farid"), (_gradient, FLOATS, MANY)),
     **dict.fromkeys(("roberts", "roberts_pos_diag", "roberts_neg_diag"), (_cross, FLOATS, (2,))),
@@ -206,7 +212,7 @@ def test_cases_are_of_every_kind():
 
 def _maps(op: Any) -> bool:
     """Whether the operation makes an array of its image's shape."""
-    return op.function.__module__.split(".")[1] in ("filters", "edges")
+    return op.function.__module__.split(".")[1] in ("filters", "edges", "enhance")
 
 
 def main() -> int:

@@ -22,9 +22,10 @@ ORDER = [
     {"archive"},
     {"filters"},
     {"edges"},
-    {"stream"},
+    {"enhance"},
     {"contours"},
     {"segment"},
+    {"stream"},
     {"features"},
     {"learn"},
     {"jobs"},
@@ -35,7 +36,7 @@ ORDER = [
 ]
 RANK = {stage: rank for rank, group in enumerate(ORDER) for stage in group}
 
-for _stage in ("filters", "edges", "contours", "segment"):
+for _stage in ("filters", "edges", "enhance", "contours", "segment"):
     importlib.import_module(f"fastmed.{_stage}")  # lists its operations
 
 SOURCES = sorted(p for suffix in ("py", "pyx") for p in PACKAGE.rglob(f"*.{suffix}") if p.parent != PACKAGE)
@@ -118,7 +119,7 @@ def test_one_stem_per_operation(name, pattern):
 def kernel_stems():
     """Stems of operations with a kernel, and of functions with one that take no array first (polygons)."""
     stems = {stem_of(name) for name in OPERATIONS if has_kernel(name)}
-    for stage in ("filters", "edges", "contours", "segment"):
+    for stage in ("filters", "edges", "enhance", "contours", "segment"):
         for name in importlib.import_module(f"fastmed.{stage}").__all__:
             module = getattr(fastmed, name).__module__.split(".")
             if module[1] == stage and ", __name__" in (PACKAGE / stage / f"{module[-1]}.py").read_text():

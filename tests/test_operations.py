@@ -25,7 +25,7 @@ from fastmed._engine import isa, threads
 from fastmed._engine.operation import OPERATIONS
 from helpers import DTYPES, layouts, random_array, same
 
-for _module in ("filters", "edges", "contours", "segment"):
+for _module in ("filters", "edges", "enhance", "contours", "segment"):
     importlib.import_module(f"fastmed.{_module}")
 
 

@@ -1,8 +1,9 @@
 """fastmed: medical images from archive to model, at the speed of the machine.
 
-The stages, in the order in which data flow: `archive` (read) -> `filters` -> `edges` -> `contours`, `segment` ->
-`features` -> `learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first use: a name is
-looked for in the ``__all__`` of the modules below, lightest first, so that a new operation is listed in its stage only.
+The stages, in the order in which data flow: `archive` (read) -> `filters` -> `edges`, `enhance` -> `contours`,
+`segment` -> `features` -> `learn`; `jobs`, `cli` and `report` run them over an archive. Everything is loaded on first
+use: a name is looked for in the ``__all__`` of the modules below, lightest first, so that a new operation is listed in
+its stage only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .archive import *
     from .contours import *
     from .edges import *
+    from .enhance import *
     from .filters import *
     from .segment import *
     from .volume import Volume as Volume
@@ -32,7 +34,7 @@ _ENGINE = {
     "release_memory": "memory",
     "set_num_threads": "threads",
 }
-_SHOWN = ("filters", "edges", "contours", "segment", "volume", "archive")  # their names are names of fastmed
+_SHOWN = ("filters", "edges", "enhance", "contours", "segment", "volume", "archive")  # their names are names of fastmed
 _MODULES = (
     *_SHOWN, "cli", "cv2", "demo", "errors", "features", "jobs", "learn", "ndimage", "plot", "report", "skimage",
     "stream",

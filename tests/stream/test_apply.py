@@ -40,10 +40,16 @@ OPTIONS = {
     "convolve1d": {"weights": [0.2, 0.5, 0.3], "origin": 1}, "sobel": {}, "prewitt": {"axis": 1}, "scharr": {},
     "farid": {}, "sobel_edges": {}, "prewitt_edges": {"axis": 0}, "gradient_magnitude": {"operator": "gaussian"},
     "canny": {"low_threshold": 2000, "high_threshold": 9000},
-    "apply_hysteresis_threshold": {"low": 15000, "high": 24000},
+    "apply_hysteresis_threshold": {"low": 15000, "high": 24000}, "rescale_intensity": {"out_range": (0, 1)},
+    "threshold_otsu": {},
 }  # fmt: skip
 ELSEWHERE = {"generic_filter", "generic_filter1d", "vectorized_filter"}
 ELSEWHERE |= {"roberts", "roberts_pos_diag", "roberts_neg_diag"}
+
+
+def in_memory(name, image, **options):
+    result = getattr(fastmed, name)(image, **options)
+    return image > result if name == "threshold_otsu" else result
 
 
 def test_every_operation_is_tried():
@@ -54,7 +60,7 @@ def test_every_operation_is_tried():
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_every_operation_is_that_in_memory(name, dtype, tmp_path):
     image = picture(dtype)
-    wanted = getattr(fastmed, name)(image, **OPTIONS[name])
+    wanted = in_memory(name, image, **OPTIONS[name])
     done = stream.apply(name, image, tmp_path / "out.npy", block=BLOCK, threads=2, **OPTIONS[name])
     found = np.load(tmp_path / "out.npy")
     assert done.n_blocks == 4 * 3 * 3 and found.dtype == wanted.dtype
@@ -233,8 +239,13 @@ def test_spacing_in_mm_is_that_of_the_source(tmp_path):
         ("gaussian", {}, TypeError, "sigma"),
         ("gaussian", {"sigma": 1, "widht": 2}, TypeError, "widht.*options: sigma"),
         ("gaussian", {"sigma": 1, "mode": "refelct"}, RuntimeError, "refelct"),
-        ("gaussian", {"sigma": 1, "mask": np.ones(SHAPE, bool)}, ValueError, "mask must be None"),
-        ("canny", {"use_quantiles": True}, ValueError, "use_quantiles must be False"),
+        ("gaussian", {"sigma": 1, "mask": np.ones((1, 2, 3), bool)}, ValueError, "mask must have the shape"),
+        ("gaussian", {"sigma": 1, "mask": np.ones(SHAPE)}, TypeError, "mask must be of bool"),
+        ("roberts", {"mask": np.ones(SHAPE, bool)}, ValueError, "must have 2 axes|2 axes"),
+        ("rescale_intensity", {"mask": np.ones(SHAPE, bool)}, ValueError, "rescale_intensity takes no mask"),
+        ("rescale_intensity", {"in_range": "all"}, ValueError, "in_range must be"),
+        ("threshold_otsu", {"hist": [1, 2]}, ValueError, "hist must be None"),
+        ("canny", {"use_quantiles": True, "low_threshold": 2}, ValueError, "low_threshold must be a quantile"),
         ("canny", {"mode": "wrap"}, ValueError, "mode must not be 'wrap'"),
         ("gaussian_laplace", {"sigma": 1, "mode": ["reflect", "wrap", "wrap"]}, ValueError, "mode must be one"),
         ("median", {"size": 3, "memory": "1MB"}, ValueError, "memory must be at least .* MB"),
@@ -304,7 +315,7 @@ def test_a_plan_fits_its_memory_and_covers_the_volume(tmp_path):
 
 
 def test_the_list_of_operations_is_the_engines():
-    assert set(operations()) <= set(OPERATIONS)
+    assert set(operations()) <= {*OPERATIONS, "threshold_otsu"}
     assert named("gaussian").name == "gaussian_filter" and named("sobel").name == "sobel"
 
 

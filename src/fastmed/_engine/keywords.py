@@ -107,12 +107,12 @@ def of_volume(volume: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     if hasattr(mask, "with_array"):
         if mask.shape != volume.shape:
             raise ValueError(f"mask must have the shape of input: found {mask.shape}, wanted {volume.shape}")
-        _check_same_place(mask, volume)
+        check_same_place(mask, volume)
         arguments["mask"] = mask.array
     return arguments
 
 
-def _check_same_place(mask: Any, volume: Any) -> None:
+def check_same_place(mask: Any, volume: Any) -> None:
     """No voxel of the mask lies off that of the volume."""
     difference = np.abs(mask.affine - volume.affine)[:3]
     far = np.array([*(max(n - 1, 0) for n in volume.shape[-3:]), 1])

@@ -16,7 +16,10 @@ from ._terminal import BAD_INPUT, EXIT_CODES, Steps, command, console, fail, pri
 
 #: Options whose numbers are lengths, and so can be in mm.
 _LENGTHS = ("sigma", "size")
-_TITLES = {"unpack": ("unpacking", "parts"), "marks": ("marking", "Mvoxel"), "write": ("filtering", "Mvoxel")}
+_TITLES = {
+    "unpack": ("unpacking", "parts"), "survey": ("measuring", "Mvoxel"), "marks": ("marking", "Mvoxel"),
+    "write": ("filtering", "Mvoxel"),
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +47,9 @@ def filter_volume(
     voxel: Annotated[
         str | None, typer.Option(help="Millimetres along z, y, x, as 2,0.5,0.5, where IN does not say.")
     ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Which voxels count: a file of the shape of IN, of bool or 0 and 1.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT, once its successor is whole.")] = False,
     explain: Annotated[bool, typer.Option("--plan", help="Say which blocks it would take, and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
@@ -66,7 +72,7 @@ def filter_volume(
         settings: dict[str, Any] = {
             **_options(context.args), "memory": _share(memory, workers), "threads": threads or None,
             "shape": _numbers(shape, int, "--shape"), "dtype": dtype, "key": key,
-            "spacing": _numbers(voxel, float, "--voxel"),
+            "spacing": _numbers(voxel, float, "--voxel"), "mask": mask,
         }  # fmt: skip
         if explain:
             if workers or scheduler:
@@ -111,7 +117,7 @@ def _options(words: Sequence[str]) -> dict[str, Any]:
                 raise ValueError(f"{name} needs a value")
             text = left.pop(0)
         plain = name[2:].replace("-", "_")
-        if plain in ("input", "image", "mask", "spacing", "spacing_mm"):
+        if plain in ("input", "image", "spacing", "spacing_mm"):
             raise ValueError(f"{name} is no option here")
         found[plain], units[plain] = _value(text, plain)
     if any(units.values()):

@@ -272,35 +272,49 @@ def _comparable_limits(found: np.ndarray, dtype: np.dtype, as_volume: bool) -> t
 # --- volumes that come block by block -----------------------------------------------------------------------
 
 
-def blockwise(shape: tuple[int, ...], dtype: np.dtype, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The halo and the further arguments of :func:`marks_of_block`, for an image of this shape and dtype.
+def blockwise(
+    shape: tuple[int, ...], dtype: np.dtype, arguments: dict[str, Any]
+) -> tuple[Any, dict[str, Any], np.dtype, tuple[float, float] | None]:
+    """The halo and the further arguments of :func:`marks_of_block`, the dtype of gradient magnitudes, and the quantiles
+    that are the thresholds (None: these are known), for an image of this shape and dtype.
 
     Raises
     ------
     ValueError
-        For what needs the whole volume at once: quantiles, masks, and an image that continues at its other end.
+        For an image that continues at its other end, which needs the whole volume at once.
     """
     _check_image(as_array(np.empty(0, dtype), "image").dtype, shape)
-    for name, wanted in (("use_quantiles", False), ("mask", None)):
-        if arguments[name] is not wanted:
-            raise ValueError(f"{name} must be {wanted} where canny runs block by block, found {arguments[name]!r}")
     if chunks.wrapped_axes(len(shape), arguments):
         raise ValueError("mode must not be 'wrap' where canny runs block by block")
-    low, high = _thresholds(dtype, arguments["low_threshold"], arguments["high_threshold"], False)
+    quantiles = bool(arguments["use_quantiles"])
+    low, high = _thresholds(dtype, arguments["low_threshold"], arguments["high_threshold"], quantiles)
     _check_sigma(arguments["sigma"])
     spacing = _as_spacing(arguments["spacing"], len(shape))
     sigma, as_volume = _in_elements(arguments["sigma"], spacing), len(shape) == 3 or spacing is not None
-    low, high = _comparable(low, high, _float_type(dtype, as_volume), as_volume)
+    kind = _float_type(dtype, as_volume)
     reach = _reach(len(shape), sigma, arguments["mode"])
     rest = {"sigma": sigma, "mode": arguments["mode"], "cval": float(arguments["cval"]), "spacing": spacing}
-    return [(r, r) for r in reach], {**rest, "low": low, "high": high}
+    halo = [(r, r) for r in reach]
+    if quantiles:
+        return halo, rest, kind, (low, high)
+    low, high = _comparable(low, high, kind, as_volume)
+    return halo, {**rest, "low": low, "high": high}, kind, None
 
 
 def marks_of_block(
-    block: np.ndarray, *, sigma: Any, mode: Any, cval: float, spacing: Any, low: float, high: float
+    block: np.ndarray, *, sigma: Any, mode: Any, cval: float, spacing: Any, low: float, high: float, mask: Any = None
 ) -> np.ndarray:
     """Marks (0, 1 weak, 2 strong) of a block; right where they are further than the halo from where it was cut."""
-    return _Gradients(block, sigma, _NONE, mode, cval, spacing).run(_MARKS, np.uint8, low, high)
+    inside = _mask_of(mask, block.shape)
+    return _Gradients(block, sigma, inside, mode, cval, spacing).run(_MARKS, np.uint8, low, high)
+
+
+def magnitudes_of_block(
+    block: np.ndarray, *, sigma: Any, mode: Any, cval: float, spacing: Any, mask: Any = None
+) -> np.ndarray:
+    """Gradient magnitudes of a block, as :func:`marks_of_block`."""
+    gradients = _Gradients(block, sigma, _mask_of(mask, block.shape), mode, cval, spacing)
+    return gradients.run(_MAGNITUDE, gradients.float_type)
 
 
 @operation(chunked=_chunked, ndim=3)

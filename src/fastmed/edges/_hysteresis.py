@@ -168,7 +168,16 @@ def _unpack(packed: tuple[bytes, tuple[int, ...]], dtype: Any) -> np.ndarray:
 
 
 def _labels(marked: np.ndarray, connectivity: int) -> np.ndarray:
-    return scipy.ndimage.label(marked, scipy.ndimage.generate_binary_structure(marked.ndim, connectivity))[0]
+    labels = np.zeros(marked.shape, np.int32)
+    if marked.ndim == 0:
+        return marked.astype(np.int32)
+    if marked.size:
+        structure = scipy.ndimage.generate_binary_structure(marked.ndim, connectivity)
+        # the kernel of a stage further down: SciPy's takes ten times as long (13 for 1.3 ns per element)
+        kernel("label", "fastmed.segment._label")(
+            marked, structure, np.empty(0, bool), False, labels, threads.budget(marked.size, 8)
+        )
+    return labels
 
 
 def _keep(marks: np.ndarray, connectivity: int) -> Kept:

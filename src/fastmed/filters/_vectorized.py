@@ -257,7 +257,8 @@ def _on_dask(op, arguments):
     sample = op.function(one if arguments["mask"] is None else _masked(one, one == 0), **given)
     if sample.shape != (1,) * image.ndim:
         raise ValueError(f"function must give one number for a window of a Dask array, found shape {sample.shape}")
-    dtype = sample.dtype if arguments["output"] is None else as_output(arguments["output"], np.empty(0)).dtype
+    kind = image.dtype if 0 in image.shape else sample.dtype  # an empty array is copied, byte order and all
+    dtype = kind if arguments["output"] is None else as_output(arguments["output"], np.empty(0)).dtype
     wrap = frozenset(axes) if padding == "wrap" else frozenset()
     result = masked_or_plain(op, rest, dtype, wrap)
     if mode == "valid":

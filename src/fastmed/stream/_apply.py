@@ -6,17 +6,19 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._engine.files import sync_entry
+from .._engine.keywords import check_same_place
 from .._engine.threads import get_num_threads
 from ..edges import _hysteresis
 from ..errors import FastmedError, OutputError
@@ -27,6 +29,7 @@ from ._plan import Costs, Plan, as_bytes, make_plan
 from ._sinks import Parts, Sink, check_sink, make_sink
 from ._sources import Source, open_source
 from ._steps import Step, named, step_of
+from ._surveys import TOGETHER, Survey, Surveys
 
 #: ``progress(phase, done, total)``: the phase 'unpack' in slices or MB, 'marks' and 'write' in voxels.
 Progress = Callable[[str, int, int], None]
@@ -58,7 +61,7 @@ class Summary:
 def plan(
     op: str, source: Any, out: Any, *, memory: int | str = "2GB", threads: int | None = None,
     shape: Sequence[int] | None = None, dtype: Any = None, key: str | None = None,
-    spacing: Sequence[float] | None = None, block: Sequence[int] | None = None, **options: Any,
+    spacing: Sequence[float] | None = None, block: Sequence[int] | None = None, mask: Any = None, **options: Any,
 ) -> Plan:  # fmt: skip
     """How :func:`apply` would work through a volume. Reads headers, writes nothing.
 
@@ -73,7 +76,7 @@ def plan(
     ((12, 12), (12, 12), (12, 12))
     """
     opened = open_source(source, shape=shape, dtype=dtype, key=key, spacing=spacing)
-    step = _step(op, opened, options)
+    step = _step(op, opened, options, _open_mask(mask, opened))
     target = Path(os.fspath(out))
     check_sink(target, step.dtype, opened.about)
     return _plan(opened, step, target, as_bytes(memory), threads or get_num_threads(), block)
@@ -82,16 +85,17 @@ def plan(
 def apply(
     op: str, source: Any, out: Any, *, memory: int | str = "2GB", threads: int | None = None, overwrite: bool = False,
     shape: Sequence[int] | None = None, dtype: Any = None, key: str | None = None,
-    spacing: Sequence[float] | None = None, block: Sequence[int] | None = None, client: Any = None,
-    progress: Progress | None = None, **options: Any,
+    spacing: Sequence[float] | None = None, block: Sequence[int] | None = None, mask: Any = None,
+    client: Any = None, progress: Progress | None = None, **options: Any,
 ) -> Summary:  # fmt: skip
     """Run an operation over a volume that need not fit into memory, from a file into a file.
 
     Parameters
     ----------
     op : str
-        Name of the operation: any filter, and of the edges `sobel`, `prewitt`, `scharr`, `gradient_magnitude`, `canny`
-        and `apply_hysteresis_threshold`... ``_filter`` at its end can be left out.
+        Name of the operation: any filter, of the edges `sobel`, `prewitt`, `scharr`, `gradient_magnitude`, `canny` and
+        `apply_hysteresis_threshold`..., `rescale_intensity`, and `threshold_otsu` for the mask of what is above that
+        threshold. ``_filter`` at its end can be left out.
     source : path_like, array or Volume
         Zarr (v2, v3, OME), HDF5 (needs h5py), NIfTI, NPY, raw, or a DICOM series. Gzipped NIfTI and DICOM are unpacked
         slice by slice into a file beside `out` first. Of arrays, parts are read as they are needed.
@@ -111,6 +115,8 @@ def apply(
         Millimetres along (z, y, x), where the source does not know them, or knows better.
     block : sequence of int, optional
         The blocks, instead of those that follow from the memory; enlarged to whole chunks of a Zarr that is written.
+    mask : path_like, array or Volume, optional
+        Which voxels count, for an operation that takes a mask: of the shape, and in the place, of `source`.
     client : distributed.Client, optional
         Runs the blocks on its workers instead, which must see `source` and `out` under the same paths. `memory` is
         then that of each worker.
@@ -140,7 +146,8 @@ def apply(
     named ``.<name>.fastmed-work``, and renamed when it is whole: until then `out` is as it was. What is done is noted
     there block by block; the same call after a kill does what is missing, after comparing what is on the disk with
     what was noted. Two passes are made where blocks depend on all others (`canny`): marks, at two bits per voxel and
-    deflated, wait in that folder.
+    deflated, wait in that folder. Ranges, thresholds and quantiles of the whole volume are found before, in one pass or
+    two.
 
     Examples
     --------
@@ -158,18 +165,22 @@ def apply(
     report: Progress = progress or (lambda phase, done, total: None)
     open_it = functools.partial(open_source, source, shape=shape, dtype=dtype, key=key, spacing=spacing)
     described = open_it()
-    step = _step(op, described, options)
+    inside = _open_mask(mask, described)
+    step = _step(op, described, options, inside)
     check_sink(target, step.dtype, described.about)
     _check_places(source, target, overwrite)
     work = target.with_name(f".{target.name}.fastmed-work")
     with _work_folder(work):
         opened = open_it(work=work, progress=lambda done, total: report("unpack", done, total))
         if opened.dtype != described.dtype:  # the values did not fit what the headers promised
-            step = _step(op, opened, options)
+            step = _step(op, opened, options, inside)
         reopen: Any = functools.partial(open_it, work=work) if client is not None else lambda: opened
         threads = 1 if client is not None else threads or get_num_threads()
         chosen, sink, log = _resumed(opened, step, target, work, as_bytes(memory), threads, block)
-        job = Job(reopen, sink, step, chosen, work, target.name)
+        reopen_mask: Any = None
+        if inside is not None:
+            reopen_mask = functools.partial(_open_mask, mask, described) if client is not None else lambda: inside
+        job = Job(reopen, sink, step, chosen, work, target.name, reopen_mask)
         execute: Execute = on_threads if client is None else on_cluster(client)
         reused = len(log.done("write"))
         _run(job, log, execute, report)
@@ -183,7 +194,21 @@ def apply(
 # --- before any work ----------------------------------------------------------------------------------------
 
 
-def _step(op: str, source: Source, options: dict[str, Any]) -> Step:
+def _open_mask(mask: Any, source: Source) -> Source | None:
+    """The mask, which must be of the volume's shape and place."""
+    if mask is None:
+        return None
+    found = open_source(mask)
+    if found.dtype.kind not in "biu":
+        raise TypeError(f"mask must be of bool, or integers 0 and 1, found dtype {found.dtype}")
+    if found.shape != source.shape:
+        raise ValueError(f"mask must have the shape of input: found {found.shape}, wanted {source.shape}")
+    if found.about.placed and source.about.placed:
+        check_same_place(*(one.about.volume(one.shape, np.uint8) for one in (found, source)))
+    return found
+
+
+def _step(op: str, source: Source, options: dict[str, Any], mask: Source | None = None) -> Step:
     operation = named(op)
     options = dict(options)
     if options.pop("spacing_mm", False):
@@ -192,15 +217,19 @@ def _step(op: str, source: Source, options: dict[str, Any]) -> Step:
         if not source.about.placed or source.about.axes != "zyx":
             raise ValueError("sizes in mm need a source with axes (z, y, x) that knows its spacing; or give spacing=")
         options["spacing"] = source.about.volume((1, 1, 1), np.uint8).spacing
-    return step_of(operation, source.shape, source.dtype, options)
+    step = step_of(operation, source.shape, source.dtype, options, mask is not None)
+    if mask is None:
+        return step
+    return replace(step, told=f"{step.told} mask {mask.identity}", mask_bytes=mask.dtype.itemsize)
 
 
 def _plan(
     source: Source, step: Step, target: Path, memory: int, threads: int, block: Sequence[int] | None = None
 ) -> Plan:
+    passes = (2 if step.connectivity else 1) + (len(step.surveys.trips) if step.surveys else 0)
     costs = Costs(
-        source.shape, step.halo, step.wrap, source.chunks, source.dtype.itemsize, step.dtype.itemsize, step.scratch,
-        2 if step.connectivity else 1, target.suffix.lower() != ".zarr",
+        source.shape, step.halo, step.wrap, source.chunks, source.dtype.itemsize, step.dtype.itemsize,
+        step.scratch + step.mask_bytes, passes, target.suffix.lower() != ".zarr", source.sparse,
     )  # fmt: skip
     return make_plan(costs, memory, threads, block)
 
@@ -269,7 +298,8 @@ def _settings(source: Source, step: Step) -> str:
     from .. import __version__
 
     facts = (__version__, source.identity, source.shape, str(source.dtype), source.about.affine.tolist(), step.name,
-             step.halo, str(step.dtype), sorted((k, _told(v)) for k, v in step.arguments.items()))  # fmt: skip
+             step.halo, str(step.dtype), step.told,
+             sorted((k, _told(v)) for k, v in step.arguments.items()))  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -323,6 +353,8 @@ def _put(made: Path, target: Path, work: Path) -> None:
 
 
 def _run(job: Job, log: _Log, execute: Execute, report: Progress) -> None:
+    if job.step.surveys is not None and len(log.done("write")) < job.plan.n_blocks:
+        job = _settled(job, job.step.surveys, execute, report)
     if not job.step.connectivity:
         _each(job, log, execute, report, "local", "write", [(n,) for n in job.plan.order()])
         return
@@ -335,6 +367,33 @@ def _run(job: Job, log: _Log, execute: Execute, report: Progress) -> None:
     good = [np.arange(counts[n] + 1) == 1 for n in range(job.plan.n_blocks)]
     good = _hysteresis.join(job.plan.counts, job.step.connectivity, good, job.face)
     _each(job, log, execute, report, "resolve", "write", [(n, good[n]) for n in job.plan.order()])
+
+
+def _settled(job: Job, surveys: Surveys, execute: Execute, report: Progress) -> Job:
+    """The job with what must be known of all blocks: from an earlier run, or by looking at them."""
+    note = job.work / "surveyed.json"
+    numbers = None
+    with contextlib.suppress(OSError, ValueError):
+        numbers = json.loads(note.read_text())
+    if numbers is None:
+        looking, outcome = replace(job, step=surveys.looked), None
+        for trip in surveys.trips:
+            outcome = trip.outcome(_joined(looking, trip, outcome, execute, report), outcome)
+        numbers = surveys.numbers(outcome)
+        with writing(job.name):
+            note.write_text(json.dumps(numbers))
+    return replace(job, step=surveys.settle(job.step, numbers))
+
+
+def _joined(job: Job, trip: Survey, before: Any, execute: Execute, report: Progress) -> Any:
+    parts, done, total = [], 0, math.prod(job.plan.shape)
+    for (number, *_), part in execute(job, "look", [(n, trip.part, before) for n in job.plan.order()]):
+        parts.append(part)
+        if len(parts) == TOGETHER:
+            parts = [trip.join(parts)]
+        done += _size(job, number)
+        report("survey", done, total)
+    return trip.join(parts)
 
 
 def _each(

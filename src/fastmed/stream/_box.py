@@ -40,6 +40,22 @@ def slices_of(box: Box, origin: Sequence[int] | None = None) -> tuple[slice, ...
     return tuple(slice(first - o, last - o) for (first, last), o in zip(box, origin, strict=True))
 
 
+def merged(wanted: np.ndarray) -> Iterator[Box]:
+    """Boxes of which the true elements of an array consist: each as long as it can be, along the last axis first."""
+    left = wanted.copy()
+    while left.any():
+        begin = np.unravel_index(int(left.argmax()), left.shape)
+        box = [(int(i), int(i) + 1) for i in begin]
+        for axis in range(left.ndim - 1, -1, -1):
+            while box[axis][1] < left.shape[axis]:
+                more = [*box[:axis], (box[axis][1], box[axis][1] + 1), *box[axis + 1 :]]
+                if not left[slices_of(tuple(more))].all():
+                    break
+                box[axis] = (box[axis][0], box[axis][1] + 1)
+        left[slices_of(tuple(box))] = False
+        yield tuple(box)
+
+
 def sizes_along(n: int, block: int) -> list[int]:
     """Sizes of the blocks of an axis of `n`."""
     return [min(block, n - first) for first in range(0, n, block)]

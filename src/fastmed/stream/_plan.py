@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .._engine.chunks import cuts_along
-from ._box import Box, sizes_along
+from ._box import Box
 
 #: Of the memory given, so much is planned with. The rest: fragments, buffers of codecs, what Python keeps.
 SHARE = 0.75
@@ -117,16 +116,16 @@ class Plan:
             found.append((i * size, min(n, i * size + size)))
         return tuple(found[::-1])
 
-    def around(self, number: int) -> tuple[list[tuple[int, int]], tuple[slice, ...]]:
-        """What block `number` reads, over the ends of axes that wrap, and what of its result it keeps."""
-        spans, keep = [], []
-        for axis, (first, _) in enumerate(self.box(number)):
-            sizes = sizes_along(self.shape[axis], self.block[axis])
-            wrap = axis in self.wrap and len(sizes) > 1
-            a, b, kept = cuts_along(sizes, self.halo[axis], wrap)[first // self.block[axis]]
-            shift = self.halo[axis][0] if wrap else 0
-            spans.append((a - shift, b - shift))
-            keep.append(kept)
+    def around(self, box: Box) -> tuple[list[tuple[int, int]], tuple[slice, ...]]:
+        """What a part reads, over the ends of axes that wrap, and what of its result it keeps."""
+        spans, keep, wrapped = [], [], self.wrapped()
+        for axis, (first, last) in enumerate(box):
+            reach = self.halo[axis]
+            span = first - reach[0], last + reach[1]
+            if axis not in wrapped:
+                span = max(span[0], 0), min(span[1], self.shape[axis])
+            spans.append(span)
+            keep.append(slice(first - span[0], last - span[0]))
         return spans, tuple(keep)
 
     def wrapped(self) -> frozenset[int]:
@@ -176,6 +175,7 @@ class Costs:
     scratch: int
     passes: int
     flat: bool  # whether the output is in C order
+    sparse: bool = False  # whether chunks of the input may be absent, so that a block is put together from parts
 
     def chunks(self) -> tuple[int, ...]:
         """Of a Zarr that is written: those of the input where they are of a usual size."""
@@ -192,7 +192,7 @@ class Costs:
             min(b + h[0] + h[1], n + (h[0] + h[1]) * (a in self.wrap))
             for a, (b, h, n) in enumerate(zip(block, self.halo, self.shape, strict=True))
         )
-        out = math.prod(block) * self.bytes_out * (self.flat or self.scratch > 0)
+        out = math.prod(block) * self.bytes_out * ((self.flat or self.scratch > 0) + self.sparse)
         chunk = math.prod(self.chunks()) * (self.bytes_in + self.bytes_out) * ENCODING
         return read * (self.bytes_in + self.bytes_out + self.scratch) + out + (0 if self.flat else chunk)
 

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import numpy as np
 from .._engine.files import sync
 from ..archive._write import _NIFTI_TYPES, MANIFEST, _ome
 from ..errors import GeometryError
-from ._box import Box, runs, slices_of
+from ._box import Box, runs, scratch, slices_of
+from ._chunk_files import compressor, write_chunk
 from ._sources import RAW, About
 
 #: What is noted of a box that was written: file -> size and SHA-256.
@@ -127,14 +127,6 @@ class Zarr(Sink):
     ) -> None:
         super().__init__(path, shape, dtype, about)
         self.chunks = tuple(chunks)
-        self._lock = threading.Lock()
-        self._array: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_array")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock(), _array=None)
 
     def create(self) -> None:
         import zarr
@@ -142,37 +134,38 @@ class Zarr(Sink):
         group = zarr.open_group(str(self.path), mode="w", zarr_format=3)
         assert self.chunks is not None
         group.create_array(
-            "0", shape=self.shape, chunks=self.chunks, dtype=self.stored, dimension_names=list(self.about.axes)
-        )
+            "0", shape=self.shape, chunks=self.chunks, dtype=self.stored, dimension_names=list(self.about.axes),
+            compressors=compressor(self.stored.itemsize),
+        )  # fmt: skip
         group.attrs.update(_ome(self.about.volume(self.shape, self.dtype)))
 
-    def _opened(self) -> Any:
-        import zarr
-
-        with self._lock:
-            if self._array is None:
-                self._array = zarr.open_array(str(self.path / "0"), mode="r+")
-            return self._array
-
     def write(self, box: Box, block: np.ndarray) -> Parts:
-        array, origin = self._opened(), [first for first, _ in box]
+        assert self.chunks is not None
+        origin, noted = [first for first, _ in box], {}
         block = block.view(self.stored) if block.dtype == bool else block
-        for _, place in self._pieces(box):
+        for index, place in self._pieces(box):
             part = block[slices_of(place, origin)]
-            if any_in(part):
-                array[slices_of(place)] = part
-        return self.digest(box)
+            if not any(part.strides) and not any_in(part):
+                continue  # a block of one value
+            chunk = scratch("chunk", self.chunks, self.stored.newbyteorder("<"))
+            if part.shape != self.chunks:
+                chunk[...] = 0
+            chunk[tuple(slice(n) for n in part.shape)] = part
+            if any_in(chunk):
+                noted[_name(index)] = write_chunk(self.path / _name(index), chunk)
+        return noted
 
-    def _pieces(self, box: Box) -> Iterable[tuple[str, Box]]:
-        """File and place of the chunks in a box."""
+    def _pieces(self, box: Box) -> Iterable[tuple[tuple[int, ...], Box]]:
+        """Number and place of the chunks in a box."""
         assert self.chunks is not None
         spans = [range(a // c, -(-b // c)) for (a, b), c in zip(box, self.chunks, strict=True)]
         for index in itertools.product(*spans):
             place = tuple((i * c, min(i * c + c, n)) for i, c, n in zip(index, self.chunks, self.shape, strict=True))
-            yield "/".join(["0", "c", *map(str, index)]), place
+            yield index, place
 
     def digest(self, box: Box) -> Parts:
-        return {name: noted for name, _ in self._pieces(box) if (noted := _noted(self.path / name))}
+        names = (_name(index) for index, _ in self._pieces(box))
+        return {name: noted for name in names if (noted := _noted(self.path / name))}
 
     def finish(self, parts: Iterable[Parts]) -> None:
         manifest = {name: noted for part in parts for name, noted in part.items()}
@@ -185,6 +178,11 @@ class Zarr(Sink):
                 file.unlink()
         (self.path / MANIFEST).write_text(json.dumps(dict(sorted(manifest.items()))))
         super().finish(parts)
+
+
+def _name(index: Sequence[int]) -> str:
+    """File of a chunk in our Zarr."""
+    return "/".join(["0", "c", *map(str, index)])
 
 
 def any_in(block: np.ndarray) -> bool:

@@ -20,6 +20,7 @@ from ..archive._write import MANIFEST
 from ..errors import DecodeError, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
 from ._box import Box, scratch, shape_of, slices_of
+from ._chunk_files import ChunkFiles, chunk_files
 
 RAW = (".raw", ".bin", ".dat")
 HDF5 = (".h5", ".hdf5", ".he5")
@@ -71,6 +72,11 @@ class Source:
         """The voxels of a box in C order: a new array, or `into`."""
         raise NotImplementedError
 
+    @property
+    def sparse(self) -> bool:
+        """Whether :meth:`filled_with` may know something."""
+        return False
+
     def filled_with(self, box: Box) -> Any:
         """The value of all voxels in a box, where that is known without reading them; else None."""
         return None
@@ -80,16 +86,18 @@ class Source:
         inside = tuple((max(first, 0), min(last, n)) for (first, last), n in zip(spans, self.shape, strict=True))
         return self.filled_with(inside) if list(inside) == list(spans) else None
 
-    def read_around(self, spans: Sequence[tuple[int, int]], wrap: frozenset[int]) -> np.ndarray:
+    def read_around(
+        self, spans: Sequence[tuple[int, int]], wrap: frozenset[int], name: str = "block"
+    ) -> np.ndarray:
         """The voxels of spans that, along axes in `wrap`, reach over the ends and go on at the other one.
 
-        The array is this thread's, until it calls again.
+        The array is this thread's, until it calls again with this name.
         """
         pieces = [_wrapped(*span, n) if axis in wrap else [span]
                   for axis, (span, n) in enumerate(zip(spans, self.shape, strict=True))]  # fmt: skip
         if all(len(p) == 1 for p in pieces):
             box = tuple(p[0] for p in pieces)
-            return self.read(box, scratch("block", shape_of(box), self.dtype))
+            return self.read(box, scratch(name, shape_of(box), self.dtype))
         parts = np.empty(tuple(len(p) for p in pieces), object)
         for place in np.ndindex(*parts.shape):
             parts[place] = self.read(tuple(p[i] for p, i in zip(pieces, place, strict=True)))
@@ -157,6 +165,7 @@ class Chunked(Source):
         self.array, self.chunks = array, tuple(int(c) for c in chunks)
         self.fill: Any = 0
         self.stored_at: Callable[[tuple[int, ...]], Path] | None = None  # chunks without a file are all `fill`
+        self.files: ChunkFiles | None = None
         self._kept: OrderedDict[tuple[int, ...], np.ndarray] = OrderedDict()
         self._bytes, self.limit = 0, 0
         self._lock = threading.Lock()
@@ -171,8 +180,7 @@ class Chunked(Source):
             if self.stored_at is not None and not self.stored_at(index).exists():
                 result[slices_of(common, origin)] = self.fill
                 continue
-            inside = all(p == c for p, c in zip(place, common, strict=True))
-            part = self._chunk(index, place, keep=not inside)
+            part = self._chunk(index, place, keep=self.limit > 0)
             result[slices_of(common, origin)] = part[slices_of(common, [p[0] for p in place])]
         return result
 
@@ -180,6 +188,10 @@ class Chunked(Source):
         assert self.chunks is not None
         spans = zip(box, self.chunks, strict=True)
         return itertools.product(*(range(first // c, -(-last // c)) for (first, last), c in spans))
+
+    @property
+    def sparse(self) -> bool:
+        return self.stored_at is not None
 
     def filled_with(self, box: Box) -> Any:
         if self.stored_at is None or any(self.stored_at(index).exists() for index in self._touched(box)):
@@ -200,7 +212,7 @@ class Chunked(Source):
             with self._lock:
                 if index in self._kept:
                     return self._kept[index]
-            part = self._decode(index, place)
+            part = self._decode(index, place, keep)
             with self._lock:
                 self._reading.pop(index, None)
                 if keep and part.nbytes <= self.limit:
@@ -210,8 +222,14 @@ class Chunked(Source):
                         self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return part
 
-    def _decode(self, index: tuple[int, ...], place: Box) -> np.ndarray:
+    def _decode(self, index: tuple[int, ...], place: Box, keep: bool) -> np.ndarray:
+        """A chunk: a new array if it is to be kept, else perhaps this thread's, until it calls again."""
         try:
+            if self.files is not None and self.files.place(index).exists():
+                shape, stored = self.files.chunks, self.files.stored
+                chunk = np.empty(shape, stored) if keep else scratch("chunk", shape, stored)
+                self.files.read(index, chunk)
+                return chunk[tuple(slice(b - a) for a, b in place)]
             return np.asarray(self.array[slices_of(place)], self.dtype)
         except MemoryError:
             raise
@@ -403,6 +421,7 @@ def _open_zarr(path: Path, key: str | None) -> Source:
         folder = path / array.path if array.path else path
         source.fill = array.fill_value
         source.stored_at = lambda index: folder / array.metadata.encode_chunk_key(index)
+        source.files = chunk_files(array, folder)
     if isinstance(attributes.get("fastmed"), dict) and attributes["fastmed"].get("dtype") == "bool":
         source.dtype = np.dtype(bool)
     return source
