@@ -189,7 +189,17 @@ def _image(
         padding=_padding(dataset, kind),
         fault=None,
     )
-    return replace(image, fault=pixel_fault(image))
+    return replace(image, fault=_unsaid(dataset, image) or pixel_fault(image))
+
+
+def _unsaid(dataset: Dataset, image: Image) -> SeriesError | None:
+    """What the header does not say of integers, and nobody can know: their sign, and which bits are theirs."""
+    if image.kind == "f" or image.samples > 1 or image.allocated == 1:
+        return None
+    for name in ("PixelRepresentation", "BitsStored"):
+        if numbers(dataset, name) is None:
+            return DecodeError(f"the header has no {name}")
+    return None
 
 
 def _hash_of(uid: str) -> str:

@@ -19,7 +19,8 @@ from ..errors import SeriesError
 SPLITTERS = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "StackID", "ImageType", "FrameType", "EchoTime",
     "EffectiveEchoTime", "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime",
-    "FlipAngle", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
+    "FlipAngle", "RepetitionTime", "KVP", "ConvolutionKernel", "CorrectedImage", "NominalPercentageOfCardiacPhase",
+    "NominalPercentageOfRespiratoryPhase", "SequenceName", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
     "NominalCardiacTriggerDelayTime", "FrameReferenceTime", "FrameReferenceDateTime",
     "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
