@@ -210,8 +210,8 @@ def fuzz(target: str, folder: Path, seconds: float, corpus: Path | None, seed: i
                     (corpus / f"{len(kept):06d}").write_bytes(data)
             if time.process_time() > shown + 60:
                 shown = time.process_time()
-                print(f"{target}: {shown:.0f} s, {runs} runs, {seen.astype(bool).sum()} steps, {len(kept)} kept", flush=True)
-    print(f"{target}: clean: {runs} runs, {time.process_time():.0f} s, {seen.astype(bool).sum()} steps, {len(kept)} kept")
+                print(f"{target}: {shown:.0f} s, {runs} runs, {(seen > 0).sum()} steps, {len(kept)} kept", flush=True)
+    print(f"{target}: clean, {runs} runs, {time.process_time():.0f} s, {(seen > 0).sum()} steps, {len(kept)} kept")
 
 
 def main() -> None:

@@ -280,8 +280,8 @@ def _exact(slices: list[Slice]) -> list[Hashable]:
     return [
         (
             s.image.modality, s.image.rows, s.image.columns, s.image.samples, s.image.photometric,
-            s.image.frame_of_reference, s.image.localizer, s.position is not None, s.orientation is not None, s.spacing is not None,
-            s.image.kind == "f",
+            s.image.frame_of_reference, s.image.localizer, s.image.kind == "f", s.position is not None,
+            s.orientation is not None, s.spacing is not None,
         )
         for s in slices
     ]  # fmt: skip
