@@ -335,8 +335,8 @@ def _fill_decoded(
                 check_codestream(read_frame(file, extents[one.frame]), image)
     file.seek(0)
     data = file.read()
-    foreign = image.encapsulated and image.syntax != _RLE  # pydicom's own RLE decoder is Python
-    if foreign and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
+    # RLE too: where pylibjpeg-rle is installed pydicom takes it, and it panics on what does not fit.
+    if image.encapsulated and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
         arrays = _isolate.decode(data, request, limits)
     else:
         arrays = _worker.frames_of(data, request)
