@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import NoDicomError
 from ._labels import label
 from ._limits import Limits
-from ._model import RT_DOSE, SPLITTERS, Image, Slice, short_hash
+from ._model import RT_DOSE, SPLITTERS, Image, Slice, pixel_fault, short_hash
 from ._parse import ORDERED, PIXELS, SORTED, TYPES, native, pixel_element
 from ._source import is_url
 from ._values import BINARY_LABELS
@@ -126,8 +126,6 @@ def _like(
     about[_SLOTS["number"]] = number
     about[_SLOTS["offset"]], about[_SLOTS["length"]], about[_SLOTS["size"]] = place
     image = Image(*about)
-    from ._describe import pixel_fault
-
     fault = pixel_fault(image)
     if fault is not None:
         image = replace(image, fault=fault)
