@@ -428,6 +428,14 @@ def pixels_of_unknown_type(t):
 
 
 @kind
+def reserved_bytes_not_zero(t):
+    """Behind the type of pixel data stand two bytes without meaning."""
+    if t.syntax != ExplicitVRLittleEndian:
+        return None
+    return edited(lambda data: data.replace(b"\xe0\x7f\x10\x00OW\0\0", b"\xe0\x7f\x10\x00OW\0\x20"))
+
+
+@kind
 def pixels_of_odd_length(t):
     if t.syntax in (RLELossless, DeflatedExplicitVRLittleEndian):
         return None

@@ -191,12 +191,19 @@ def _most_resident() -> int:
 
 
 def _explained(found: Any, seed: str, data: bytes) -> bool:
-    """Whether the voxels are the seed's, or pydicom finds another description of pixels, or other pixel bytes."""
+    """Whether the voxels are the seed's, or the file describes other pixels or holds other bytes of them."""
     before, reasons = _of_seed(seed)
     if before is not None and np.array_equal(found.array, before, equal_nan=before.dtype.kind == "f"):
         return True
     now = _description(data)
-    return now is not None and now != reasons
+    if now is None:  # pydicom cannot read it
+        return _pixel_bytes(seed) not in data
+    return bool(now != reasons)
+
+
+@functools.cache
+def _pixel_bytes(seed: str) -> bytes:
+    return bytes(pydicom.dcmread(io.BytesIO(seeds()[seed]), force=True).get("PixelData", b""))
 
 
 @functools.cache

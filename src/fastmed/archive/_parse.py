@@ -155,7 +155,7 @@ def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int, int, byt
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     if len(head) < 8:
         return 0, 0, 0, b""
-    typed = head[4:6] in LONG_VRS and head[6:8] == b"\0\0"  # as a length without type it would be odd, as none is
+    typed = head[4:6] in LONG_VRS  # as part of a length they would make it odd, as none is
     group, element = struct.unpack(f"{order}HH", head[:4])
     tag = group << 16 | element
     if tag not in PIXELS:
