@@ -114,7 +114,7 @@ def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elemen
         status, at, syntax, media, _, values = native.read_elements(head, size, SORTED, TYPES, limits.max_depth)
         if status != native.MORE or at > limits.max_header_bytes:
             break
-    if status not in (native.AT_PIXELS, native.AT_END):
+    if status not in (native.AT_PIXELS, native.AT_END) or b"\\" in syntax:
         return None
     if media == _MEDIA_DIRECTORY.encode():
         raise UnsupportedImageError("no image that can be a volume: a DICOM directory")

@@ -62,7 +62,7 @@ class Templates:
             return None
         head, size = _head(path)
         status, at, syntax, _, _, values = native.read_elements(head, size, SORTED, TYPES, limits.max_depth)
-        if status != native.AT_PIXELS or not values[_INSTANCE] or not values[_SERIES]:
+        if status != native.AT_PIXELS or b"\\" in syntax or not values[_INSTANCE] or not values[_SERIES]:
             return None
         offset, length, tag, vr = pixel_element(head[at : at + 12], at, syntax.decode("latin-1"))
         if tag not in PIXELS:
