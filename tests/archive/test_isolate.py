@@ -109,3 +109,13 @@ def test_codestream_of_another_size(series):
     file.write_bytes(data)
     with pytest.raises(errors.DecodeError, match="65535 x 12 pixels of 1 samples, the header says 16 x 12"):
         read(file)
+
+
+def test_a_process_that_reports_an_error_serves_again(series):
+    folder, truth = series
+    read(folder)
+    kept = {worker.process.pid for worker in _isolate._idle}
+    with pytest.raises(errors.DecodeError, match="failed"):
+        list(_isolate.decode(b"no image" * 50, request(), Limits()))
+    assert {worker.process.pid for worker in _isolate._idle} == kept
+    np.testing.assert_array_equal(read(folder).array, truth.stored)

@@ -56,6 +56,14 @@ def test_arguments_are_checked(kernels):
     for shift, bits in ((0, 0), (0, 17), (5, 12), (-1, 3)):
         with pytest.raises(ValueError, match="do not fit"):
             kernels.convert(np.zeros(8, np.uint8), out, 2, shift, bits, False, 1.0, 0.0)
+    for size in (0, -1, 9):
+        with pytest.raises(ValueError, match="whole values"):
+            kernels.unpack_rle(raw, np.zeros(8, np.uint8), size)
+    assert kernels.unpack_rle(raw, np.zeros(8, np.uint8), 2) == 2  # shorter than a header
+
+
+def test_swap_bytes_of_no_size():
+    _pixels.swap_bytes(np.zeros(7, np.uint8), 0)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])

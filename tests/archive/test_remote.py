@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import sys
 import threading
 import zipfile
 
@@ -132,6 +133,17 @@ def test_what_needs_a_package_that_is_not_there(monkeypatch):
                         {"class": "no.such.Thing", "err": "Install moonfs"})  # fmt: skip
     with pytest.raises(errors.RemoteError, match="Install moonfs"):
         scan("moon://bucket")
+
+
+@pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("gcs", "gcsfs")])
+@pytest.mark.parametrize("how", ["{}://bucket/folder", "zip://::{}://bucket/a.zip", "simplecache::{}://bucket/a.dcm"])
+def test_a_store_whose_package_is_not_there(monkeypatch, protocol, package, how):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol, raising=False)
+    with pytest.raises(errors.RemoteError, match=f"{protocol}:// needs {package}.*pip install {package}"):
+        scan(how.format(protocol))
+    with pytest.raises(errors.RemoteError, match=f"pip install {package}"):
+        read(how.format(protocol))
 
 
 def test_a_store_that_fails_costs_the_series_not_a_slice(memory, monkeypatch):

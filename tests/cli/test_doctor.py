@@ -1,6 +1,9 @@
 """fastmed doctor: what it tells is complete, true, and loud where something is wrong."""
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -25,6 +28,7 @@ def test_the_document_has_every_part(document):
         "codecs",
         "dependencies",
         "extras",
+        "stores",
         "peers",
         "problems",
     ]
@@ -43,6 +47,25 @@ def test_it_tells_what_is_in_force(document):
 def test_every_dependency_is_told_with_its_version(document):
     assert None not in document["dependencies"].values()
     assert "numpy" in document["dependencies"] and "scikit-image" in document["peers"]
+
+
+def test_extras_are_those_of_the_project(document):
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    for name, extra in document["extras"].items():
+        wanted = {re.split("[>=]", one)[0] for one in extras[name] if not one.startswith("fastmed[")}
+        assert set(extra["packages"]) == wanted
+        assert extra["installed"] == (None not in extra["packages"].values())
+    assert set(extras) - set(document["extras"]) == {"peers", "test", "dev", "all"}
+    assert list(document["stores"]["s3://"]) == ["s3fs"]
+
+
+def test_an_extra_that_is_not_whole_says_how_to_get_it(monkeypatch):
+    version = _doctor._version
+    monkeypatch.setattr(_doctor, "_version", lambda name: None if name == "av" else version(name))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0 and "pip install 'fastmed[video]'" in result.stdout
+    assert "MP4" in result.stdout and "s3://" in result.stdout
 
 
 def test_uncompressed_syntaxes_always_decode_and_others_say_what_is_missing(document):

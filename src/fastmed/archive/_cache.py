@@ -21,7 +21,7 @@ from ._limits import Limits
 from ._model import Image, Slice, long_hash
 
 #: Another version of the records makes a stored index void.
-VERSION = 1
+VERSION = 2
 _SECONDS = 1.0
 _IMAGE = [f.name for f in dataclasses.fields(Image)]
 _SLICE = [f.name for f in dataclasses.fields(Slice) if f.name != "image"]

@@ -133,8 +133,9 @@ def fill(
     if image.fault is not None:
         raise image.fault
     plain = image.samples == 1 and not image.colour and not image.lut and image.allocated in (8, 16, 32, 64)
-    with open_source(image.path, limits) as file, _guarded(image):
-        if plain and not image.encapsulated:
+    as_stored = plain and not image.encapsulated
+    with open_source(image.path, limits, buffered=not as_stored) as file, _guarded(image):
+        if as_stored:
             source = raw_source(file, image.syntax, limits)
             return sum(_fill_raw(source, *each) for each in zip(slices, targets, marks, strict=True)) > 0
         if image.allocated == 1 and image.samples == 1 and not image.encapsulated and not image.lut:
@@ -178,13 +179,13 @@ def _fill_raw(source: BinaryIO, one: Slice, target: np.ndarray, mark: np.ndarray
         kernels.swap_bytes(raw, size)
     elif image.swap_words:
         raw = _unswapped(source, one)
-    marked = mark is not None and _mark(one, raw, mark, size)
+    bounds = None
     if image.kind == "f":
         values = raw.view(f"f{size}")
         flat[...] = values if one.slope == 1 and one.intercept == 0 else values * one.slope + one.intercept
     elif not in_place or image.swap_words:
-        _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
-    return marked
+        bounds = _rescale(one, raw, flat, size, image.shift, image.stored, image.kind == "i")
+    return mark is not None and _mark(one, raw, mark, size, bounds)
 
 
 _threads = threading.local()
@@ -203,15 +204,17 @@ def _buffer(size: int) -> np.ndarray:
 
 def _rescale(
     one: Slice, raw: np.ndarray, flat: np.ndarray, size: int, shift: int, bits: int, signed: bool
-) -> None:
+) -> tuple[int, int]:
+    """Fill `flat`; gives the smallest and the largest stored value."""
     low, high = kernels.convert(raw, flat, size, shift, bits, signed, float(one.slope), float(one.intercept))
     if flat.dtype.kind == "f":
-        return
+        return low, high
     if bits == 64 and not signed and low < 0:
         raise Overflow  # beyond int64
     ends = [int(one.slope) * low + int(one.intercept), int(one.slope) * high + int(one.intercept)]
     if min(ends) < np.iinfo(flat.dtype).min or max(ends) > np.iinfo(flat.dtype).max:
         raise Overflow
+    return low, high
 
 
 def _read_exactly(source: BinaryIO, raw: np.ndarray) -> None:
@@ -263,8 +266,11 @@ def _fill_bits(source: BinaryIO, slices: Sequence[Slice], targets: Sequence[np.n
         target[...] = bits if (one.slope, one.intercept) == (1, 0) else bits * one.slope + one.intercept
 
 
-def _mark(one: Slice, raw: np.ndarray, mark: np.ndarray, size: int) -> bool:
-    """Mark the stored values that stand for no data, before they are rescaled; gives whether there are any."""
+def _mark(one: Slice, raw: np.ndarray, mark: np.ndarray, size: int, bounds: tuple[int, int] | None = None) -> bool:
+    """Mark the stored values that stand for no data; gives whether there are any.
+
+    Where the `bounds` of the stored values are known and the padding lies outside them, nothing is looked at.
+    """
     image = one.image
     if image.padding is None:
         return False
@@ -277,6 +283,8 @@ def _mark(one: Slice, raw: np.ndarray, mark: np.ndarray, size: int) -> bool:
     least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if image.kind == "i" else (0, (1 << bits) - 1)
     if low < least or high > most:  # a value that only the unused bits can make
         shift, bits = 0, image.allocated
+    elif bounds is not None and bits < 64 and (high < bounds[0] or low > bounds[1]):
+        return False
     return kernels.mark(raw, flat, size, shift, bits, image.kind == "i", int(low), int(high))
 
 
@@ -335,8 +343,8 @@ def _fill_decoded(
                 check_codestream(read_frame(file, extents[one.frame]), image)
     file.seek(0)
     data = file.read()
-    foreign = image.encapsulated and image.syntax != _RLE  # pydicom's own RLE decoder is Python
-    if foreign and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
+    # RLE too: where pylibjpeg-rle is installed pydicom takes it, and it panics on what does not fit.
+    if image.encapsulated and limits.isolate and os.name == "posix":  # elsewhere pipes cannot be waited for
         arrays = _isolate.decode(data, request, limits)
     else:
         arrays = _worker.frames_of(data, request)

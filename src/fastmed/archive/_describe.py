@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ._labels import label
 from ._limits import DEFAULT, Limits
-from ._model import RT_DOSE, SPLITTERS, Image, Slice, Vector, long_hash, short_hash
+from ._model import RT_DOSE, SPLITTERS, Image, Slice, Vector, long_hash, pixel_fault, short_hash
 from ._parse import PIXELS, RAW_SYNTAXES, header_only, pixel_element
 from ._quick import Templates
 from ._source import guarded, open_source
@@ -189,7 +189,17 @@ def _image(
         padding=_padding(dataset, kind),
         fault=None,
     )
-    return replace(image, fault=pixel_fault(image))
+    return replace(image, fault=_unsaid(dataset, image) or pixel_fault(image))
+
+
+def _unsaid(dataset: Dataset, image: Image) -> SeriesError | None:
+    """What the header does not say of integers, and nobody can know: their sign, and which bits are theirs."""
+    if image.kind == "f" or image.samples > 1 or image.allocated == 1:
+        return None
+    for name in ("PixelRepresentation", "BitsStored"):
+        if numbers(dataset, name) is None:
+            return DecodeError(f"the header has no {name}")
+    return None
 
 
 def _hash_of(uid: str) -> str:
@@ -301,26 +311,6 @@ def _check_sizes(image: Image, limits: Limits) -> None:
         wanted = image.frame_bytes * image.frames
         ratio = min(limits.max_expansion, 64.0) if image.syntax == _RLE else limits.max_expansion
         limits.check_expansion(wanted, present, ratio, "the header")
-
-
-def pixel_fault(image: Image) -> SeriesError | None:
-    """Compare what the header declares with the bytes that are there. The place of such a slice is still known."""
-    present = image.size - image.offset
-    if image.encapsulated:
-        if present < 8 * (image.frames + 1):  # an item header for the offset table and for each frame
-            return TruncatedPixels(
-                f"the pixel data are truncated: {present} compressed bytes for {image.frames} frames"
-            )
-        return None
-    if image.length == 0xFFFFFFFF:
-        return DecodeError("pixel data of undefined length in an uncompressed transfer syntax")
-    wanted = (image.rows * image.columns * image.samples * image.frames * image.allocated + 7) // 8
-    if image.photometric == "YBR_FULL_422":
-        wanted = wanted * 2 // 3
-    found = min(image.length, present)
-    if found < wanted:
-        return TruncatedPixels(f"the pixel data are truncated: {found} bytes, {wanted} wanted")
-    return None
 
 
 # ----------------------------------------------------------------------------------------------------- slices

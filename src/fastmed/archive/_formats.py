@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import DecodeError, LimitExceeded, TruncatedPixels, UnsupportedImageError
 from ..volume import Volume
 from ._limits import Limits
-from ._metaimage import read_metaimage
+from ._metaimage import inflate, read_metaimage
 from ._pictures import PICTURES, TIFF, VIDEO, read_picture
 from ._source import guarded, open_regular, quiet
 from ._write import MANIFEST
@@ -22,7 +24,10 @@ from ._write import MANIFEST
 #: Suffixes that `read` does not take for DICOM.
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".zarr", ".mha", ".mhd", *TIFF, *PICTURES, *VIDEO)
 
-_DEFLATED = 1032  # times a byte is what deflate reaches at most
+#: Times a byte is what deflate reaches at most. Masks, nearly all zeros, come close...
+_DEFLATED = 1032
+#: ...and are believed up to so many bytes; what claims more may grow by `Limits.max_inflation` only.
+_BELIEVED = 1 << 28
 
 
 def is_other(path: str) -> bool:
@@ -64,9 +69,9 @@ def read_other(path: str, dtype: Any, limits: Limits) -> Volume:
 
 
 def check_size(
-    shape: tuple[int, ...], itemsize: int, present: int, expansion: float | None, limits: Limits
-) -> None:
-    """Compare declared and present bytes before anything is allocated; `expansion` is None for raw voxels."""
+    shape: tuple[int, ...], itemsize: int, present: int, deflated: bool, limits: Limits
+) -> int:
+    """Compare declared and present bytes before anything is allocated; gives how many the voxels need."""
     size = itemsize
     for n in shape:
         if n < 1:
@@ -74,10 +79,12 @@ def check_size(
         size *= int(n)
     if size > limits.max_volume_bytes:
         raise LimitExceeded(f"a volume of {size} bytes; at most {limits.max_volume_bytes} are read")
-    if expansion is not None:
-        limits.check_expansion(size, present, expansion, "the header")
+    if deflated:
+        ratio = _DEFLATED if size <= _BELIEVED else min(_DEFLATED, limits.max_inflation)
+        limits.check_expansion(size, present, ratio, "the header")
     elif size > present:
         raise TruncatedPixels(f"the voxels are truncated: {present} bytes, {size} wanted")
+    return size
 
 
 def _read_nifti(path: str, limits: Limits) -> Volume:
@@ -96,7 +103,7 @@ def _read_nifti(path: str, limits: Limits) -> Volume:
         raise UnsupportedImageError(
             f"a NIfTI image of {len(shape)} axes of {image.get_data_dtype()}; wanted are 3 or 4 axes of real numbers"
         )
-    check_size(shape, image.get_data_dtype().itemsize, present, _DEFLATED if zipped else None, limits)
+    check_size(shape, image.get_data_dtype().itemsize, present, zipped, limits)
     proxy: Any = image.dataobj
     plain = proxy.slope == 1 and proxy.inter == 0
     try:
@@ -126,9 +133,28 @@ def _read_nrrd(path: str, limits: Limits) -> Volume:
         kind = np.dtype(nrrd.reader._determine_datatype(header))
         encoding = str(header.get("encoding", "raw")).lower()
         packed = encoding not in ("raw", "ascii", "text", "txt")
-        check_size(shape, kind.itemsize, present, _DEFLATED if packed else None, limits)
-        array = nrrd.read_data(header, file, path, index_order="C")
+        size = check_size(shape, kind.itemsize, present, packed, limits)
+        array = _nrrd_voxels(header, file, encoding, kind, size)
+        if array is None:
+            array = nrrd.read_data(header, file, path, index_order="C")
     return Volume(_spatial_last(array, header), _nrrd_affine(header), meta=_nrrd_meta(header, array.ndim))
+
+
+def _nrrd_voxels(header: Any, file: BinaryIO, encoding: str, kind: np.dtype, size: int) -> np.ndarray | None:
+    """Compressed voxels in C order, never more than `size` bytes of them; None for others, which are no larger."""
+    if encoding not in ("gzip", "gz", "bzip2", "bz2"):
+        return None
+    if any(int(header.get(name, 0)) for name in ("line skip", "lineskip", "byte skip", "byteskip")):
+        raise UnsupportedImageError("a NRRD image with bytes to be skipped before its compressed voxels")
+    array = np.empty(size // kind.itemsize, kind)
+    if encoding in ("gzip", "gz"):
+        inflate(file, memoryview(array.view(np.uint8)), zlib.MAX_WBITS | 32)  # type: ignore[arg-type]
+    else:
+        data = bz2.BZ2Decompressor().decompress(file.read(), size)
+        if len(data) < size:
+            raise TruncatedPixels(f"the voxels are truncated: {len(data)} bytes, {size} wanted")
+        array[...] = np.frombuffer(data, kind)
+    return array.reshape([int(n) for n in header["sizes"]][::-1])
 
 
 def _spatial_axes(header: Any, count: int) -> list[int]:

@@ -42,17 +42,17 @@ def decode(data: bytes, request: dict[str, Any], limits: Limits) -> Iterator[np.
         If it takes too long, or a frame too large.
     """
     worker = _borrow(limits)
-    sound = False
+    worker.sound = False
     try:
         yield from worker.frames(data, request, limits)
-        sound = True
     finally:
-        _give_back(worker) if sound else worker.kill()
+        _give_back(worker) if worker.sound else worker.kill()
 
 
 class _Worker:
     def __init__(self, memory: int) -> None:
         self.memory = memory
+        self.sound = True  # may serve again
         script = Path(__file__).with_name("_worker.py")
         # One thread in each library: a process per slice in flight is what uses the cores.
         quiet = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "IMAGECODECS")}
@@ -84,6 +84,9 @@ class _Worker:
             if failed:
                 break
             yield self._frame(head, limits, deadline)
+        # An exception of Python leaves the process as it was, and a new one takes a third of a second. After a panic or
+        # without memory nobody knows.
+        self.sound = not failed or (failed.endswith("Error") and failed != "MemoryError")
         if failed:
             _fail(failed)
 

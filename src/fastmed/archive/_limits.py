@@ -32,7 +32,8 @@ class Limits:
     max_expansion : float
         Bytes of decoded frames to compressed bytes. (RLE cannot exceed 64; blank slices reach about 1000 with JPEG-LS.)
     max_inflation : float
-        Bytes of an inflated dataset or zip member to its deflated bytes.
+        Bytes of an inflated dataset, zip member, or compressed volume of another format to its deflated bytes. (Such
+        volumes of up to 256 MiB may be all zeros.)
     max_inflated_bytes : int
         Of one inflated dataset or zip member.
     max_header_bytes : int

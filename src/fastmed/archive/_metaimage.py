@@ -19,7 +19,6 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }  # fmt: skip
 _LONGEST_HEADER = 1 << 16
-_DEFLATED = 1032  # times a byte, which zlib cannot exceed
 _BLOCK = 1 << 22
 
 
@@ -102,7 +101,7 @@ def _volume(file: BinaryIO, header: dict[str, str], shape: tuple[int, ...], kind
     end = file.seek(0, os.SEEK_END)
     compressed = _flag(header, "CompressedData")
     skip = int(header.get("HeaderSize", "0"))
-    check_size(shape, kind.itemsize, end - start, _DEFLATED if compressed else None, limits)
+    check_size(shape, kind.itemsize, end - start, compressed, limits)
     size = int(np.prod(shape, dtype=object)) * kind.itemsize
     if skip == -1 and not compressed:
         start = end - size
@@ -113,7 +112,7 @@ def _volume(file: BinaryIO, header: dict[str, str], shape: tuple[int, ...], kind
     file.seek(start)
     array = np.empty(shape, kind)
     view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-    _inflate(file, view) if compressed else _fill(file, view)
+    inflate(file, view) if compressed else _fill(file, view)
     meta = {"axes": "tzyx" if len(shape) == 4 else "zyx", "geometry": "patient"}
     if not {"TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"} & set(header):
         meta["geometry"] = "pixel spacing" if "ElementSpacing" in header else "none"
@@ -129,8 +128,15 @@ def _fill(file: Any, view: memoryview) -> None:
         done += count
 
 
-def _inflate(file: BinaryIO, view: memoryview) -> None:
-    stream, done = zlib.decompressobj(), 0
+def inflate(file: BinaryIO, view: memoryview, window: int = zlib.MAX_WBITS) -> None:
+    """Fill `view` with the stream that starts here; `window` says of which kind it is, as for zlib.
+
+    Raises
+    ------
+    TruncatedPixels, DecodeError, LimitExceeded
+        If it gives fewer bytes, none, or more.
+    """
+    stream, done = zlib.decompressobj(window), 0
     while done < len(view):
         data = stream.unconsumed_tail or file.read(_BLOCK)
         try:

@@ -12,14 +12,15 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from ..errors import SeriesError
+from ..errors import DecodeError, SeriesError, TruncatedPixels
 
 #: What may tell apart slices at one position, the most telling first. The last ones are weak: other values of
 #: theirs often differ within one volume, which is why a split must give every position once.
 SPLITTERS = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "StackID", "ImageType", "FrameType", "EchoTime",
     "EffectiveEchoTime", "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime",
-    "FlipAngle", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
+    "FlipAngle", "RepetitionTime", "KVP", "ConvolutionKernel", "CorrectedImage", "NominalPercentageOfCardiacPhase",
+    "NominalPercentageOfRespiratoryPhase", "SequenceName", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
     "NominalCardiacTriggerDelayTime", "FrameReferenceTime", "FrameReferenceDateTime",
     "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
@@ -94,6 +95,25 @@ class Image:
     def colour(self) -> bool:
         return self.samples > 1 or self.photometric == "PALETTE COLOR"
 
+
+def pixel_fault(image: Image) -> SeriesError | None:
+    """Compare what the header declares with the bytes that are there. The place of such a slice is still known."""
+    present = image.size - image.offset
+    if image.encapsulated:
+        if present < 8 * (image.frames + 1):  # an item header for the offset table and for each frame
+            return TruncatedPixels(
+                f"the pixel data are truncated: {present} compressed bytes for {image.frames} frames"
+            )
+        return None
+    if image.length == 0xFFFFFFFF:
+        return DecodeError("pixel data of undefined length in an uncompressed transfer syntax")
+    wanted = (image.rows * image.columns * image.samples * image.frames * image.allocated + 7) // 8
+    if image.photometric == "YBR_FULL_422":
+        wanted = wanted * 2 // 3
+    found = min(image.length, present)
+    if found < wanted:
+        return TruncatedPixels(f"the pixel data are truncated: {found} bytes, {wanted} wanted")
+    return None
 
 
 _project_key: contextvars.ContextVar[bytes] = contextvars.ContextVar("fastmed_project_key", default=b"")

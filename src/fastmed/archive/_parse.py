@@ -114,7 +114,7 @@ def native_header(file: BinaryIO, limits: Limits) -> tuple[BinaryIO, str, Elemen
         status, at, syntax, media, _, values = native.read_elements(head, size, SORTED, TYPES, limits.max_depth)
         if status != native.MORE or at > limits.max_header_bytes:
             break
-    if status not in (native.AT_PIXELS, native.AT_END):
+    if status not in (native.AT_PIXELS, native.AT_END) or b"\\" in syntax:
         return None
     if media == _MEDIA_DIRECTORY.encode():
         raise UnsupportedImageError("no image that can be a volume: a DICOM directory")
@@ -148,15 +148,19 @@ def header_only(file: BinaryIO, limits: Limits, every: bool = False) -> tuple[Bi
 
 
 def pixel_element(head: bytes, at: int, syntax: str) -> tuple[int, int, int, bytes]:
-    """Offset, length, tag and type of the pixel data whose element starts with `head` at `at`; zeros for others."""
+    """Offset, length, tag and type of the pixel data whose element starts with `head` at `at`; zeros for others.
+
+    Whether it has a type is seen from the element itself: some files say of their types what is not so.
+    """
     order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     if len(head) < 8:
         return 0, 0, 0, b""
+    typed = head[4:6] in LONG_VRS  # as part of a length they would make it odd, as none is
     group, element = struct.unpack(f"{order}HH", head[:4])
     tag = group << 16 | element
     if tag not in PIXELS:
         return 0, 0, 0, b""
-    if syntax == "1.2.840.10008.1.2" or head[4:6] not in LONG_VRS:
+    if not typed:
         return at + 8, struct.unpack(f"{order}I", head[4:8])[0], tag, b""
     if len(head) < 12:
         return at + 8, 0, tag, b""

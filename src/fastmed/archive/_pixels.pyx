@@ -199,7 +199,7 @@ cdef void _wide(const stored_t* source, value_t* target, Py_ssize_t n, int shift
 
 def swap_bytes(unsigned char[::1] raw, int size):
     """Reverse the bytes of each value of `size` bytes, in place."""
-    cdef Py_ssize_t n = raw.shape[0] // size
+    cdef Py_ssize_t n = raw.shape[0] // size if size > 0 else 0
     if n == 0:
         return
     with nogil:
@@ -348,7 +348,7 @@ def unpack_rle(const unsigned char[::1] frame, unsigned char[::1] target, int si
 
     Gives 0; or 1 where the frame ends early, 2 where its header does not fit. Raises MemoryError.
     """
-    cdef Py_ssize_t n = target.shape[0] // size
+    cdef Py_ssize_t n = target.shape[0] // size if size > 0 else 0
     cdef int wrong
     if not 1 <= size <= 8 or n * size != target.shape[0]:
         raise ValueError(f"target must hold whole values of {size} bytes, found {target.shape[0]}")

@@ -53,13 +53,15 @@ def mark(
 
 def unpack_rle(frame: np.ndarray, target: np.ndarray, size: int) -> int:
     """Decode one RLE frame; see `_pixels.pyx`."""
-    data, n = frame.tobytes(), len(target) // size
-    if n * size != len(target):
+    data, n = frame.tobytes(), len(target) // size if size > 0 else 0
+    if not 1 <= size <= 8 or n * size != len(target):
         raise ValueError(f"target must hold whole values of {size} bytes, found {len(target)}")
     if n == 0 or not data:
         return 0 if n == 0 else 1
+    if len(data) < 64:
+        return 2
     head = np.frombuffer(data[:64], "<u4")
-    if len(head) < 16 or head[0] != size:
+    if head[0] != size:
         return 2
     bounds = [*map(int, head[1 : 1 + size]), len(data)]
     for s, (start, end) in enumerate(itertools.pairwise(bounds)):

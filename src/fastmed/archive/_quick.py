@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import NoDicomError
 from ._labels import label
 from ._limits import Limits
-from ._model import RT_DOSE, SPLITTERS, Image, Slice, short_hash
+from ._model import RT_DOSE, SPLITTERS, Image, Slice, pixel_fault, short_hash
 from ._parse import ORDERED, PIXELS, SORTED, TYPES, native, pixel_element
 from ._source import is_url
 from ._values import BINARY_LABELS
@@ -33,6 +33,7 @@ _shared = operator.itemgetter(*(n for name, n in _PLACES.items() if name not in 
 _OWN_SPLITTERS = [(SPLITTERS.index(name), _PLACES[name]) for name in _OWN if name in SPLITTERS]
 _moments = operator.itemgetter(*(n for _, n in _OWN_SPLITTERS))
 _INSTANCE, _NUMBER, _POSITION, _SLOPE, _INTERCEPT = (_PLACES[name] for name in _OWN[:5])
+_SERIES = _PLACES["SeriesInstanceUID"]  # without one a file is a series by itself
 _FIELDS = [f.name for f in fields(Image)]
 _SLOTS = {name: _FIELDS.index(name) for name in ("path", "instance", "number", "offset", "length", "size", "fault")}
 _values_of = operator.attrgetter(*_FIELDS)
@@ -61,7 +62,7 @@ class Templates:
             return None
         head, size = _head(path)
         status, at, syntax, _, _, values = native.read_elements(head, size, SORTED, TYPES, limits.max_depth)
-        if status != native.AT_PIXELS or not values[_INSTANCE]:
+        if status != native.AT_PIXELS or b"\\" in syntax or not values[_INSTANCE] or not values[_SERIES]:
             return None
         offset, length, tag, vr = pixel_element(head[at : at + 12], at, syntax.decode("latin-1"))
         if tag not in PIXELS:
@@ -125,8 +126,6 @@ def _like(
     about[_SLOTS["number"]] = number
     about[_SLOTS["offset"]], about[_SLOTS["length"]], about[_SLOTS["size"]] = place
     image = Image(*about)
-    from ._describe import pixel_fault
-
     fault = pixel_fault(image)
     if fault is not None:
         image = replace(image, fault=fault)
@@ -150,12 +149,18 @@ def _text(value: bytes | None) -> str:
 
 def _number(value: bytes | None) -> float | None:
     """One number; ValueError where it is not exactly one."""
-    return float(value.rstrip(b"\0 ")) if value else None
+    if not value:
+        return None
+    if b"_" in value:  # a number in Python, but not in DICOM
+        raise ValueError
+    return float(value.rstrip(b"\0 "))
 
 
 def _vector(value: bytes | None) -> tuple[float, ...] | None:
     if not value:
         return None
+    if b"_" in value:
+        raise ValueError
     found = tuple(map(float, value.rstrip(b"\0 ").split(b"\\")))
     if len(found) != 3 or not all(map(math.isfinite, found)):
         raise ValueError

@@ -22,11 +22,14 @@ from ._source import quiet
 
 #: What may stand beside z, y and x as an axis of one volume. Other parts of a series (magnitude and phase...) have
 #: values of different kinds.
-_DIMENSIONS = set(SPLITTERS) - {"ImageType", "FrameType", "StackID"} | {"InstanceNumber"}
+_KINDS = {"ImageType", "FrameType", "StackID", "ConvolutionKernel", "CorrectedImage", "SequenceName"}
+_DIMENSIONS = set(SPLITTERS) - _KINDS | {"InstanceNumber"}
+_KIND_COLUMNS = [SPLITTERS.index(name) for name in ("ImageType", "FrameType", "CorrectedImage")]
 #: Splitters that are numbers which name nobody: they label the axis.
 _NUMBERS = {
     "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoTime", "EffectiveEchoTime", "EchoNumbers",
-    "DiffusionBValue", "InversionTime", "FlipAngle", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
+    "DiffusionBValue", "InversionTime", "FlipAngle", "RepetitionTime", "KVP", "NominalPercentageOfCardiacPhase",
+    "NominalPercentageOfRespiratoryPhase", "AcquisitionNumber", "FrameAcquisitionNumber", "TriggerTime",
     "NominalCardiacTriggerDelayTime", "FrameReferenceTime",
 }  # fmt: skip
 
@@ -288,6 +291,8 @@ def _one_dimension(found: list[Series]) -> bool:
     """Whether these are all the parts of one series, along one axis: time, echo, b-value..."""
     by = {s.meta.get("split_by", "").removesuffix(" at each position") for s in found}
     whole = {s.meta.get("split_count") for s in found} == {len(found)}
+    if len({tuple(s.slices[0].splitters[n] for n in _KIND_COLUMNS) for s in found}) > 1:
+        return False  # a map beside the images that it was made from
     try:
         _check_one_grid(found)
     except SeriesError:

@@ -9,6 +9,12 @@ from urllib.parse import urlsplit
 from ..errors import FastmedError, LimitExceeded, RemoteError
 from ._limits import Limits
 
+#: Of fsspec's protocols, the packages that it needs for them.
+_PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs", "sftp": "paramiko",
+    "ssh": "paramiko", "http": "aiohttp", "https": "aiohttp",
+}  # fmt: skip
+
 
 def is_url(path: str) -> bool:
     """Whether this is no path of this machine."""
@@ -33,6 +39,9 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     except ImportError:
         from fsspec.registry import known_implementations
 
+        if protocol in _PACKAGES:
+            package = _PACKAGES[protocol]
+            raise RemoteError(f"{protocol}:// needs {package}, which is not installed: pip install {package}") from None
         needed = known_implementations.get(protocol, {}).get("err", "")
         raise RemoteError(f"{protocol}:// needs a package that is not installed. {needed}".strip()) from None
     except ValueError:

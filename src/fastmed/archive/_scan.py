@@ -21,7 +21,7 @@ from ._dicomweb import is_dicomweb, list_instances, name_of_instance, series_of
 from ._limits import DEFAULT, Limits
 from ._model import Slice, hashing_with
 from ._quick import Templates
-from ._remote import is_url, list_remote
+from ._remote import is_url, list_remote, stamp_of_url
 from ._series import Refusal, Series, build
 from ._source import is_zip, quiet, zip_members
 
@@ -330,6 +330,8 @@ def _chained_zip(root: str, limits: Limits, failures: list[Failure]) -> tuple[st
     below, _, outer = root.removeprefix("zip://").partition("::")
     if not is_url(outer) and not os.path.exists(outer):
         raise FileNotFoundError("root must be a folder or a file: the zip file of the URL does not exist")
+    if is_url(outer):
+        stamp_of_url(outer)  # raises where the store cannot be asked: that is no empty archive
     below = below.strip("/")
     found = [place for place in _members(outer, "", limits, failures)
              if not below or place.removeprefix("zip://").startswith((f"{below}/", f"{below}::"))]  # fmt: skip

@@ -134,7 +134,8 @@ def _build_one(
     for identity, group in groups:
         suffix = "" if len(groups) == 1 else _suffix(uid, identity)
         try:
-            parts, by = _by_time(group, on_fault) if _placed(group) else _single_images(group, on_fault, limits)
+            parts, by, twins = _parts_of(group, on_fault, limits)
+            refusals += twins
         except SeriesError as error:
             refusals.append(Refusal(group, _of_several(error, len(groups))))
             continue
@@ -147,6 +148,42 @@ def _build_one(
                 series += _of_part(uid, end, part, split, lost, on_fault)
             except SeriesError as error:
                 refusals.append(Refusal(part, _of_several(error, len(groups))))
+
+
+_Labelled = list[tuple[Hashable, list[Slice]]]
+
+
+def _parts_of(group: list[Slice], on_fault: str, limits: Limits) -> tuple[_Labelled, str, list[Refusal]]:
+    """The parts of a group, what tells them apart, and slices that are another's twins."""
+    if not _placed(group):
+        return *_single_images(group, on_fault, limits), []
+    try:
+        return *_by_time(group, on_fault), []
+    except RepeatedPositions:
+        single, twins = _without_twins(group, limits)
+        if not twins:
+            raise
+        return *_by_time(single, on_fault), twins
+
+
+def _without_twins(group: list[Slice], limits: Limits) -> tuple[list[Slice], list[Refusal]]:
+    """Drop slices with the place and the pixels of another: whichever is taken, the voxels are the same."""
+    places = _geometry.place_keys(group)
+    count = Counter(places)
+    single: list[Slice] = []
+    twins: list[Refusal] = []
+    seen: set[Hashable] = set()
+    for place, one in sorted(zip(places, group, strict=True), key=lambda entry: entry[1].image.path):
+        image = one.image
+        if count[place] > 1:
+            what = (place, one.frame, one.position, one.slope, one.intercept, image.kind, image.stored, image.shift,
+                    image.padding, image.syntax, image.units, read_pixel_digest(image, limits))  # fmt: skip
+            if what in seen:
+                twins.append(Refusal([one], SeriesError("the pixels of another file, at its place"), lost=False))
+                continue
+            seen.add(what)
+        single.append(one)
+    return single, twins
 
 
 def _of_part(
@@ -211,6 +248,7 @@ def _without_copies(slices: list[Slice], limits: Limits) -> tuple[list[Slice], l
 def _by_geometry(slices: list[Slice]) -> list[tuple[Hashable, list[Slice]]]:
     """Groups that agree in everything that must be one in a volume, each with what it agrees in."""
     groups: list[tuple[Hashable, list[Slice]]] = [((), slices)]
+    groups = _refine(groups, _patients)
     groups = _refine(groups, _exact)
     groups = _refine(groups, _clusters(lambda s: s.orientation or (), lambda v: ORIENTATION_TOLERANCE))
     return _refine(
@@ -232,12 +270,18 @@ def _refine(
     return finer
 
 
+def _patients(slices: list[Slice]) -> list[Hashable]:
+    """Whom the slices are of, where that differs; those that do not say belong to whom there is."""
+    named = {s.image.patient for s in slices if s.image.patient_from == "patient"}
+    return [s.image.patient if len(named) > 1 and s.image.patient_from == "patient" else "" for s in slices]
+
+
 def _exact(slices: list[Slice]) -> list[Hashable]:
     return [
         (
-            s.image.rows, s.image.columns, s.image.samples, s.image.photometric, s.image.frame_of_reference,
-            s.image.localizer, s.position is not None, s.orientation is not None, s.spacing is not None,
-            s.image.kind == "f",
+            s.image.modality, s.image.rows, s.image.columns, s.image.samples, s.image.photometric,
+            s.image.frame_of_reference, s.image.localizer, s.image.kind == "f", s.position is not None,
+            s.orientation is not None, s.spacing is not None,
         )
         for s in slices
     ]  # fmt: skip
@@ -386,7 +430,7 @@ def _instance_blocks(group: list[Slice], places: list[int]) -> list[tuple[Hashab
     The last resort; the numbers only tell the runs apart, the order of the slices comes from their positions.
     """
     size = len(set(places))
-    if any(s.image.number is None for s in group) or len(group) % size:
+    if size < 2 or any(s.image.number is None for s in group) or len(group) % size:
         return None
     ranks = sorted(range(len(group)), key=lambda i: (group[i].image.number, group[i].frame))
     numbers = [(group[i].image.number, group[i].frame) for i in ranks]

@@ -87,8 +87,8 @@ def name_of(path: str) -> str:
     return f"file {hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
-def open_source(path: str, limits: Limits = DEFAULT) -> BinaryIO:
-    """Open a place for reading, at its first byte.
+def open_source(path: str, limits: Limits = DEFAULT, *, buffered: bool = True) -> BinaryIO:
+    """Open a place for reading, at its first byte. What is read in one piece needs no buffer.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def open_source(path: str, limits: Limits = DEFAULT) -> BinaryIO:
         If a zip member, or what can be had only whole, is larger than `limits` allow.
     """
     if not is_url(path):
-        return open_regular(path)
+        return open_regular(path, buffered)
     if path.startswith("zip://"):
         member, _, outer = path.removeprefix("zip://").partition("::")
         return io.BytesIO(_read_member(outer, member, limits))
     return open_instance(path, limits) if is_dicomweb(path) else open_remote(path, limits)
 
 
-def open_regular(path: str) -> BinaryIO:
+def open_regular(path: str, buffered: bool = True) -> BinaryIO:
     """Open a regular file and nothing else: no link, no FIFO that would wait for ever."""
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -120,7 +120,7 @@ def open_regular(path: str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise NoDicomError("not a regular file")
-    return os.fdopen(handle, "rb")
+    return os.fdopen(handle, "rb", -1 if buffered else 0)
 
 
 # ------------------------------------------------------------------------------------------------- zip members

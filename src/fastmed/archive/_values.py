@@ -20,7 +20,7 @@ _FILE = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
     "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept", "RescaleType", "Units",
-    "ModalityLUTSequence", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "KVP", "Manufacturer",
+    "ModalityLUTSequence", "GridFrameOffsetVector", "DoseGridScaling", "DoseUnits", "Manufacturer",
     "FrameTime", "PixelPaddingValue", "PixelPaddingRangeLimit", "FloatPixelPaddingValue",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
@@ -71,8 +71,11 @@ def numbers(dataset: Dataset, name: str) -> Vector | None:
             )
             or None
         )
+    written = text(dataset, name)
+    if "_" in written:  # a number in Python, but not in DICOM
+        return None
     try:
-        found = tuple(float(part) for part in text(dataset, name).split("\\") if part.strip())
+        found = tuple(float(part) for part in written.split("\\") if part.strip())
     except ValueError:
         return None
     return found or None
@@ -92,10 +95,10 @@ def number(dataset: Dataset, name: str) -> float | None:
 
 def sound_number(dataset: Dataset, name: str) -> float | None:
     """A number that changes every voxel: None where absent, never where it is there and cannot be read."""
-    value = number(dataset, name)
-    if value is None and text(dataset, name):
+    values = numbers(dataset, name)
+    if (values is None and text(dataset, name)) or (values is not None and len(values) > 1):
         raise DecodeError(f"{name} is not a number")
-    return value
+    return values[0] if values else None
 
 
 def whole(dataset: Dataset, name: str, default: int = 0) -> int:

@@ -10,7 +10,18 @@ import warnings
 from typing import Any
 
 DEPENDENCIES = "numpy scipy numba scikit-learn pydicom dask distributed pyarrow pandas jinja2 rich typer threadpoolctl"
-EXTRAS = "nibabel pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg pylibjpeg-rle pyjpegls Pillow"
+#: What `pip install 'fastmed[NAME]'` brings, and what for; a test keeps the packages those of pyproject.toml.
+EXTRAS = {
+    "archive": ("nibabel highdicom pynrrd zarr xarray fsspec pylibjpeg pylibjpeg-openjpeg pyjpegls imagecodecs Pillow "
+                "tifffile", "compressed DICOM, NIfTI, NRRD, Zarr, TIFF, PNG, JPEG, URLs"),
+    "video": ("av", "MP4, AVI, MOV, MKV and other video files"),
+    "web": ("dicomweb-client aiohttp", "DICOMweb servers, http:// and https://"),
+    "deidentify": ("dicognito", "fastmed deidentify"),
+    "stream": ("h5py", "volumes larger than memory"),
+    "plot": ("matplotlib", "fastmed.plot"),
+}  # fmt: skip
+#: Stores that fsspec opens with a package of their own, which no extra brings.
+STORES = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs", "sftp": "paramiko"}
 PEERS = "scikit-image opencv-python opencv-python-headless SimpleITK dask-image"
 
 _VARIABLES = "FASTMED_BACKEND FASTMED_ISA FASTMED_NUM_THREADS OMP_NUM_THREADS NUMBA_NUM_THREADS"
@@ -23,7 +34,8 @@ def examine() -> dict[str, Any]:
     -------
     dict
         ``fastmed`` and ``python`` (versions), ``kernels``, ``processor``, ``threads``, ``codecs``,
-        ``dependencies``, ``extras``, ``peers``, and ``problems``: one sentence each, empty when all is well.
+        ``dependencies``, ``extras`` (for each what it is for, whether it is whole, its packages), ``stores`` (the
+        package of each kind of URL), ``peers``, and ``problems``: one sentence each, empty when all is well.
     """
     problems: list[str] = []
     kernels = _kernels(problems)
@@ -40,7 +52,8 @@ def examine() -> dict[str, Any]:
         "threads": _threads(kernels, problems),
         "codecs": _codecs(),
         "dependencies": _versions(DEPENDENCIES, problems),
-        "extras": _versions(EXTRAS),
+        "extras": {name: _extra(*about) for name, about in EXTRAS.items()},
+        "stores": {f"{name}://": {package: _version(package)} for name, package in STORES.items()},
         "peers": _versions(PEERS),
         "problems": problems,
     }
@@ -64,6 +77,11 @@ def _versions(names: str, problems: list[str] | None = None) -> dict[str, str | 
     if problems is not None:
         problems += [f"{name} is needed and not installed" for name, version in found.items() if version is None]
     return found
+
+
+def _extra(packages: str, purpose: str) -> dict[str, Any]:
+    found = _versions(packages)
+    return {"for": purpose, "installed": None not in found.values(), "packages": found}
 
 
 def _kernels(problems: list[str]) -> dict[str, Any]:
@@ -205,13 +223,23 @@ def show(report: dict[str, Any], target: Any) -> None:
             f"  {escape(row['name'])}: "
             + (escape(here) if here else f"[yellow]none[/]; one of: {escape('; '.join(row['missing']))}")
         )
-    for part in ("dependencies", "extras", "peers"):
-        found = ", ".join(f"{k} {v}" if v else f"{k} [dim]not installed[/]" for k, v in report[part].items())
-        target.print(f"\n[bold]{part}[/]\n  {found}")
+    target.print(f"\n[bold]dependencies[/]\n  {_packages(report['dependencies'])}")
+    target.print("\n[bold]extras[/] (what for: packages)")
+    for name, extra in report["extras"].items():
+        target.print(f"  {name:10} {extra['for']}: {_packages(extra['packages'])}")
+        if not extra["installed"]:
+            target.print(f"  {'':10} [yellow]not whole[/]: " + escape(f"pip install 'fastmed[{name}]'"))
+    for protocol, packages in report["stores"].items():
+        target.print(f"  {protocol:10} {_packages(packages)}")
+    target.print(f"\n[bold]peers[/]\n  {_packages(report['peers'])}")
     for problem in report["problems"]:
         target.print(f"\n[bold red]PROBLEM[/] {escape(problem)}")
     if not report["problems"]:
         target.print("\n[green]No problems found.[/]")
+
+
+def _packages(versions: dict[str, str | None]) -> str:
+    return ", ".join(f"{k} {v}" if v else f"{k} [dim]not installed[/]" for k, v in versions.items())
 
 
 def _pool(pool: dict[str, Any]) -> str:
