@@ -11,7 +11,7 @@ from .._engine import threads
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
-__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "foreground", "otsu_threshold"]
+__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "features_of", "foreground", "otsu_threshold"]
 
 #: Raised with every change of a value: rows that an older version computed are then computed anew.
 FEATURES_VERSION = 2
