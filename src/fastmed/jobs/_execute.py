@@ -47,8 +47,7 @@ def in_processes(workers: int) -> Execute:
             if not suspects:
                 return
             # One of them took its process down, and with it the pool: each by itself, so that the culprit shows.
-            for item in suspects:
-                yield item, _alone(function, item, died)
+            yield from _one_by_one(function, suspects, died)
 
     return run
 
@@ -82,16 +81,25 @@ def _pooled(
         pool.shutdown(wait=True, cancel_futures=True)  # what is in flight ends and is kept
 
 
-def _alone(function: Callable[..., Any], item: Item, died: Callable[[Item], Any]) -> Any:
-    for _ in range(_TRIES):
-        pool = _pool(1)
-        try:
-            return pool.submit(function, *item).result()
-        except BrokenProcessPool:
-            continue
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    return died(item)
+def _one_by_one(
+    function: Callable[..., Any], items: Iterable[Item], died: Callable[[Item], Any]
+) -> Iterator[tuple[Item, Any]]:
+    """In one other process, which is started anew after an item that took it down."""
+    pool = _pool(1)
+    try:
+        for item in items:
+            for left in reversed(range(_TRIES)):
+                try:
+                    result = pool.submit(function, *item).result()
+                    break
+                except BrokenProcessPool:
+                    pool.shutdown(wait=True)
+                    pool = _pool(1)
+                    if not left:
+                        result = died(item)
+            yield item, result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
