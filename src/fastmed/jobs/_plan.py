@@ -32,7 +32,7 @@ from ..archive._source import open_source, quiet
 from ..errors import SeriesError, UnsupportedImageError
 
 #: Files whose headers one task reads.
-HEADERS = 128
+HEADERS = 512
 #: Series that are taken from the file at a time.
 _PAGE = 64
 

@@ -144,7 +144,7 @@ def extract(
     fails, and even one whose process dies, costs its rows in `failures` and not the run. The tables hold no dates
     and are sorted, so that they are the same, byte for byte, for any number of workers and restarts. After Ctrl-C
     the units in flight end and are kept, and KeyboardInterrupt is raised. Memory does not grow with the archive:
-    what is to be done stands in a file of the run's own in ``units``, some 250 bytes per file of the archive.
+    what is to be done stands in a file of the run's own in ``units``, a few hundred bytes per file of the archive.
     """
     start = time.perf_counter()
     root: Any = archive_root if is_url(os.fspath(archive_root)) else Path(archive_root)
