@@ -64,6 +64,52 @@ def test_values_that_are_not_finite_are_left_out():
         assert around[name] == pytest.approx(plain[name], rel=0.02), name
 
 
+def padded_ct(value):
+    """A patient in air, seen in a round field of view; outside of it the scanner's `value` for no data."""
+    rng = np.random.default_rng(0)
+    patient = np.stack([disc(25, value=1000.0), disc(30, value=1000.0)]) - 1000
+    image = (patient + rng.normal(0, 10, patient.shape)).astype(np.int16)
+    outside = np.stack([disc(50) == 0] * 2)
+    return fastmed.Volume(np.where(outside, np.int16(value), image), np.eye(4)[:, [2, 1, 0, 3]], padding=outside)
+
+
+def test_padding_is_left_out():
+    volume = padded_ct(-2000)
+    found, inside = extract_features(volume), volume.array[~volume.padding]
+    assert found["firstorder_mean"] == pytest.approx(inside.mean(), rel=1e-12)
+    assert found["firstorder_minimum"] == inside.min() > -1100
+    assert extract_features(padded_ct(30000)) == found  # whatever stands there
+    nan = np.where(volume.padding, np.nan, volume.array)
+    assert found == pytest.approx(extract_features(nan), rel=1e-9)
+    assert found["contour_borders_max"] == 1  # the field of view has no outline
+    assert found["contour_area_mean"] == pytest.approx(np.pi * (24.5**2 + 29.5**2) / 2, rel=0.02)
+
+
+def test_padding_in_a_mask_counts_to_its_shape_only():
+    volume, mask = padded_ct(-2000), np.ones((2, 120, 120))
+    found = extract_features(volume, mask)
+    assert found["firstorder_minimum"] > -1100
+    assert found["contour_foreground_area_mean"] == 120 * 120
+
+
+def test_nothing_but_padding():
+    volume = padded_ct(-2000)
+    empty = fastmed.Volume(volume.array, volume.affine, padding=np.ones(volume.shape, bool))
+    found = extract_features(empty)
+    assert tuple(found) == feature_names()
+    assert math.isnan(found["firstorder_mean"]) and math.isnan(found["contour_area_mean"])
+
+
+def test_padding_of_a_real_ct(shared_data):
+    series = [s for s in fastmed.scan(shared_data / "dicom").series if s.modality == "CT" and s.n_slices < 60]
+    padded = [v for v in map(fastmed.archive.read_series, series) if v.padding is not None]
+    if not padded:
+        pytest.skip("no padded CT among the shared data")
+    for volume in padded:
+        found = extract_features(volume)
+        assert found["firstorder_minimum"] == volume.array[~volume.padding].min()
+
+
 def test_colour_is_the_mean_of_its_channels():
     image = np.random.default_rng(0).integers(0, 255, (2, 32, 33, 3), np.uint8)
     grey = image.mean(axis=-1, dtype=np.float32)

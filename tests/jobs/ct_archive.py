@@ -25,7 +25,7 @@ def write_archive(folder: Path, n_series: int = 4, n_slices: int = 3, size: int 
     return folder
 
 
-def write_slice(path: Path, pixels: np.ndarray, series: int, k: int) -> None:
+def write_slice(path: Path, pixels: np.ndarray, series: int, k: int, padding: int | None = None) -> None:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CT
     meta.MediaStorageSOPInstanceUID = f"{ROOT}.1.{series}.{k}"
@@ -42,5 +42,7 @@ def write_slice(path: Path, pixels: np.ndarray, series: int, k: int) -> None:
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
     ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+    if padding is not None:
+        ds.add_new(0x00280120, "SS", padding)
     ds.PixelData = pixels.tobytes()
     ds.save_as(path, enforce_file_format=True)

@@ -115,12 +115,12 @@ def test_killed_and_resumed(workers, how, tmp_path):
     out = tmp_path / "out"
     process = start(script, archive, out, workers)
     deadline = time.monotonic() + 60
-    while not list(out.glob("units/*.json")) and time.monotonic() < deadline and process.poll() is None:
+    while not list(out.glob("units/*/*.json")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(getattr(signal, how))
     assert process.wait(60) != 0
     time.sleep(0.5)  # workers notice that their parent is gone
-    kept = len(list(out.glob("units/*.json")))
+    kept = len(list(out.glob("units/*/*.json")))
     assert kept >= 1
     assert not (out / "features.parquet").exists()
     (out / "units" / ".half.json.xyz.tmp").write_bytes(b"{")
@@ -128,7 +128,7 @@ def test_killed_and_resumed(workers, how, tmp_path):
     assert summary.n_reused == kept
     assert how == "SIGINT" or kept < 6  # what Ctrl-C finds in flight is finished
     assert tables(summary) == tables(extract(archive, tmp_path / "quiet"))
-    assert not list(out.glob("units/.*"))
+    assert not list(out.glob("units/**/.*"))
 
 
 def test_a_corrupt_file_among_good_ones_is_a_failure_and_nothing_else(archive, tmp_path):
@@ -148,7 +148,7 @@ def test_a_corrupt_file_among_good_ones_is_a_failure_and_nothing_else(archive, t
 
 
 def test_a_series_that_cannot_be_decoded_gives_its_reason_for_each_file(archive, tmp_path, monkeypatch):
-    def refuse(series, settings):
+    def refuse(series, n_missing, settings):
         raise DecodeError("pixel data are truncated")
 
     monkeypatch.setattr(_run, "unit_rows", refuse)
@@ -162,10 +162,10 @@ def test_a_series_that_cannot_be_decoded_gives_its_reason_for_each_file(archive,
 def test_a_bug_in_one_series_ends_no_run_and_quotes_nothing(archive, tmp_path, monkeypatch):
     real = _run.unit_rows
 
-    def fail_on_one(series, settings):
+    def fail_on_one(series, n_missing, settings):
         if series.key == keys[1]:
             raise RuntimeError(f"{CANARY} in a message")
-        return real(series, settings)
+        return real(series, n_missing, settings)
 
     keys = sorted(s.key for s in fastmed.scan(archive).series)
     monkeypatch.setattr(_run, "unit_rows", fail_on_one)
@@ -182,10 +182,10 @@ CRASH = """
 import os, sys
 from fastmed.jobs import _run, extract
 real = _run.unit_key
-def crash(series, settings):
+def crash(series, n_missing, settings):
     if series.key == sys.argv[3]:
         os._exit(9)
-    return real(series, settings)
+    return real(series, n_missing, settings)
 _run.unit_key = crash
 if __name__ == "__main__":
     summary = extract(sys.argv[1], sys.argv[2], workers=2)
@@ -218,7 +218,7 @@ def test_ctrl_c_leaves_what_is_done(archive, tmp_path, wanted):
 
 def test_a_damaged_unit_is_computed_anew(archive, tmp_path, wanted):
     extract(archive, tmp_path / "out")
-    unit = sorted((tmp_path / "out" / "units").iterdir())[0]
+    unit = sorted((tmp_path / "out" / "units").glob("*/*.json"))[0]
     unit.write_bytes(unit.read_bytes()[:50])
     summary = extract(archive, tmp_path / "out")
     assert summary.n_reused == 3

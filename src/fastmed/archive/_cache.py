@@ -100,7 +100,7 @@ class Cache:
         """Note what is in a file; `stamp` is from before it was read."""
         if stamp is None:
             return
-        shared, own = _record(found)
+        shared, own = record(found)
         number = self._ids.get(shared)
         if number is None:
             number = self._ids[shared] = len(self._ids) + 1
@@ -126,22 +126,8 @@ class Cache:
 
     def _found(self, path: str, template: int, own: str) -> Found:
         if template not in self._parsed:
-            self._parsed[template] = json.loads(self._templates[template])
-            _with_tuples(self._parsed[template][2])
-        series, error, image_values, slice_values = self._parsed[template]
-        if error is not None:
-            refused = _ERRORS[error[0]](error[1])
-            refused.paths = (path,)
-            return Found([], refused, series)
-        mine, fault, slices = json.loads(own)
-        values = list(image_values)
-        values[_PATH] = path
-        for place, value in zip(_OWN_IMAGE, mine, strict=True):
-            values[place] = value
-        if fault is not None:
-            values[_FAULT] = _ERRORS[fault[0]](fault[1])
-        image = Image(*values)
-        return Found([_slice(image, slice_values, one) for one in slices], None, series)
+            self._parsed[template] = parsed(self._templates[template])
+        return restored(path, self._parsed[template], own)
 
 
 _PATH, _FAULT, _PADDING, _FACTS = (_IMAGE.index(name) for name in ("path", "fault", "padding", "facts"))
@@ -150,8 +136,8 @@ _OWN_SLICE = [_SLICE.index(name) for name in ("frame", "position", "slope", "int
 _TUPLES = [_SLICE.index(name) for name in ("position", "orientation", "spacing", "splitters")]
 
 
-def _record(found: Found) -> tuple[str, str]:
-    """What many files share, and what is a file's own."""
+def record(found: Found) -> tuple[str, str]:
+    """What many files share, and what is a file's own, as JSON."""
     if found.error is not None or not found.slices:
         error = None if found.error is None else [type(found.error).__name__, str(found.error)]
         return json.dumps([found.series, error or ["NoDicomError", "no image"], None, None]), "{}"
@@ -169,6 +155,31 @@ def _record(found: Found) -> tuple[str, str]:
     for n in _OWN_SLICE:
         slice_values[n] = None
     return json.dumps([found.series, None, shared, slice_values]), json.dumps([own, fault, slices])
+
+
+def parsed(shared: str) -> list[Any]:
+    """What :func:`restored` wants of what many files share."""
+    values: list[Any] = json.loads(shared)
+    _with_tuples(values[2])
+    return values
+
+
+def restored(path: str, shared: list[Any], own: str) -> Found:
+    """What :func:`record` was given."""
+    series, error, image_values, slice_values = shared
+    if error is not None:
+        refused = _ERRORS[error[0]](error[1])
+        refused.paths = (path,)
+        return Found([], refused, series)
+    mine, fault, slices = json.loads(own)
+    values = list(image_values)
+    values[_PATH] = path
+    for place, value in zip(_OWN_IMAGE, mine, strict=True):
+        values[place] = value
+    if fault is not None:
+        values[_FAULT] = _ERRORS[fault[0]](fault[1])
+    image = Image(*values)
+    return Found([_slice(image, slice_values, one) for one in slices], None, series)
 
 
 def _with_tuples(image_values: list[Any] | None) -> None:

@@ -220,6 +220,11 @@ def _series_hash(dataset: Dataset, source: BinaryIO) -> str:
     series, instance = text(dataset, "SeriesInstanceUID"), text(dataset, "SOPInstanceUID")
     if series or instance:
         return long_hash(series or f"no series: {instance}")
+    return nameless(source)
+
+
+def nameless(source: BinaryIO) -> str:
+    """What stands for the series of a file that has no UID at all."""
     source.seek(0)
     return long_hash(b"no series" + source.read(1 << 20))
 

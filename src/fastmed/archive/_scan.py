@@ -293,7 +293,13 @@ def _dropped_rows(
 
 
 def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, list[str]]:
-    """The folder that rows are relative to, and the places of all files in or under `root`.
+    """The folder that rows are relative to, and the places of all files in or under `root`; errors as of `walk`."""
+    folder, files = walk(root, limits, failures)
+    return folder, list(files)
+
+
+def walk(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, Iterable[str]]:
+    """As `list_files`; files of a folder come as they are found, and its `failures` with them.
 
     Raises
     ------
@@ -310,12 +316,12 @@ def list_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str,
     if not os.path.exists(root):
         raise FileNotFoundError(f"root must be a folder or a file: {root!r} does not exist")
     if os.path.isdir(root):
-        return root, list(_with_members(_files(root, failures), root, limits, failures))
+        return root, _with_members(_files(root, failures), root, limits, failures)
     path = os.path.realpath(root)
     folder = os.path.dirname(path)
     if not is_zip(path):
         return folder, [path]
-    return folder, list(_members(path, folder, limits, failures))
+    return folder, _members(path, folder, limits, failures)
 
 
 def _remote_files(root: str, limits: Limits, failures: list[Failure]) -> tuple[str, list[str]]:

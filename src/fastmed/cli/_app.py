@@ -100,15 +100,23 @@ def extract(
         int | None,
         typer.Option(min=8, help="A row for each square tile of this many pixels instead of one for each series."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler (tcp://...), whose workers see the same files."),
+    ] = None,
+    on_fault: Annotated[
+        str,
+        typer.Option(help="Series that are no regular volume: raise (leave them out), split, regrid or keep."),
+    ] = "raise",
     as_json: JsonOption = False,
 ) -> None:
     """Turn a folder of DICOM into a feature table.
 
     Reads every file under ARCHIVE and changes none. Writes to OUT: `features.parquet`, one row for each
-    series (or tile): hashes of series, study and patient, modality, geometry, features; `failures.parquet`,
-    one row for each file that is in no series of the table, with its reason; `units/`, what is done, so that
-    a run that was stopped goes on where it was. No patient identifier is written or shown, except that
-    `failures.parquet` names files.
+    series (or tile): hashes of series, study and patient, modality, geometry, how many slices it lacks,
+    features; `failures.parquet`, one row for each file that is in no series of the table, with its reason;
+    `units/`, what is done, so that a run that was stopped goes on where it was. No patient identifier is
+    written or shown, except that `failures.parquet` names files.
 
     Example: `fastmed extract /data/archive -o features`
     """
@@ -116,7 +124,9 @@ def extract(
 
     source = archive if "://" in archive else folder(Path(archive), "ARCHIVE")
     target = output_folder(out, source if isinstance(source, Path) else None)
-    summary = _run.extract(source, target, _workers(workers), tiles)
+    if workers and scheduler:
+        fail("--workers starts processes here and --scheduler names a cluster; give one of them", BAD_INPUT)
+    summary = _run.extract(source, target, _workers(workers), tiles, scheduler, on_fault)
     if as_json:
         print_json(summary)
         return

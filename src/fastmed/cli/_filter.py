@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ._cluster import cluster
 from ._terminal import BAD_INPUT, EXIT_CODES, Steps, command, console, fail, print_json
 
 #: Options whose numbers are lengths, and so can be in mm.
@@ -83,7 +84,7 @@ def filter_volume(
             else:
                 typer.echo(chosen.explain() + (f"\nworkers   {workers} processes, each as above" if workers else ""))
             return
-        with _cluster(workers, scheduler) as client, _bars() as progress:
+        with cluster(workers, scheduler) as client, _bars() as progress:
             summary = stream.apply(op, source, out, overwrite=overwrite, client=client, progress=progress, **settings)
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         if isinstance(error, OSError):
@@ -161,29 +162,6 @@ def _share(memory: str, workers: int) -> int:
     from ..stream._plan import as_bytes
 
     return as_bytes(memory) // max(workers, 1)
-
-
-@contextlib.contextmanager
-def _cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A client of the cluster asked for, or None."""
-    if not workers and scheduler is None:
-        yield None
-        return
-    from distributed import Client, LocalCluster
-
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=10)
-        except (OSError, ValueError) as error:
-            fail(f"--scheduler {scheduler} cannot be reached ({type(error).__name__})", BAD_INPUT)
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoDicomError
+from ..errors import FastmedError, NoDicomError
 from . import _content
-from ._terminal import extraction, steps
+from ._cluster import cluster
+from ._terminal import BAD_INPUT, extraction, fail, steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,12 +22,21 @@ if TYPE_CHECKING:
 REASONS = 8
 
 
-def extract(archive: Path | str, out: Path, workers: int = 1, tiles: int | None = None) -> dict[str, Any]:
+def extract(
+    archive: Path | str, out: Path, workers: int = 1, tiles: int | None = None, scheduler: str | None = None,
+    on_fault: str = "raise",
+) -> dict[str, Any]:  # fmt: skip
     """Run `fastmed.jobs.extract`; its summary, and how often each reason of failure came up."""
     from ..jobs import extract as run
 
-    with extraction() as progress:
-        summary = run(archive, out, workers=workers, tiles=tiles, progress=progress)
+    try:
+        with cluster(0, scheduler) as client, extraction() as progress:
+            summary = run(archive, out, workers=workers, client=client, tiles=tiles, on_fault=on_fault,
+                          progress=progress)  # fmt: skip
+    except ValueError as error:
+        if isinstance(error, FastmedError):
+            raise
+        fail(str(error), BAD_INPUT)
     failures = _content.read_failures(Path(summary.failures))
     reasons = dict(Counter(reason for _, reason in failures).most_common())
     if not summary.n_series:

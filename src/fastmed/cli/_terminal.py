@@ -146,6 +146,7 @@ class Steps:
     def __init__(self, title: str, unit: str, target: Console) -> None:
         self._title, self._unit, self._console = title, unit, target
         self._began = time.monotonic()
+        self._first = -1  # what was done at the first call
         self._bar: Any = None
         self._task: Any = None
 
@@ -154,6 +155,8 @@ class Steps:
         raise_if_interrupted()
         if not self._console.is_terminal:
             return
+        if self._first < 0:
+            self._began, self._first = time.monotonic(), done
         if self._bar is None:
             if time.monotonic() - self._began < PATIENCE:
                 return
@@ -161,7 +164,8 @@ class Steps:
         self._bar.update(self._task, completed=done, total=total, rate=self._rate(done))
 
     def _rate(self, done: int) -> str:
-        return f"{done / max(time.monotonic() - self._began, 1e-9):.1f} {self._unit}/s"
+        """Of this run: what an earlier one had done when the step began is not this one's speed."""
+        return f"{(done - self._first) / max(time.monotonic() - self._began, 1e-9):.1f} {self._unit}/s"
 
     def _start(self, done: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -11,10 +11,10 @@ from .._engine import threads
 from . import _contour, _edge, _firstorder
 from ._planes import Planes, otsu_threshold, planes
 
-__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "foreground", "otsu_threshold"]
+__all__ = ["FEATURES_VERSION", "extract_features", "feature_names", "features_of", "foreground", "otsu_threshold"]
 
 #: Raised with every change of a value: rows that an older version computed are then computed anew.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 _OTSU_BINS = 256
 
@@ -50,8 +50,9 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
     Returns
     -------
     dict of str to float
-        Always the same names in the same order, see :func:`feature_names`. Values that are not finite are
-        left out of everything; what is not defined (no finite value, no foreground, a contour without area)
+        Always the same names in the same order, see :func:`feature_names`. Values that are not finite,
+        and voxels that `volume.padding` marks (the scanner's value for no data), are left out of everything
+        but the shape of a given mask; what is not defined (no finite value, no foreground, a contour without area)
         is NaN.
 
         * ``firstorder_*``: IBSI's statistics in the intensity unit of the image (variance and energy:
@@ -88,7 +89,11 @@ def extract_features(volume: Any, mask: Any = None, *, spacing: Any = None) -> d
     >>> features["firstorder_mean"], features["contour_borders_max"]
     (25.0, 1.0)
     """
-    image = planes(volume, mask, spacing)
+    return features_of(planes(volume, mask, spacing))
+
+
+def features_of(image: Planes) -> dict[str, float]:
+    """:func:`extract_features` of what :func:`planes` gave."""
     values = image.values()
     quantiles = _firstorder.percentiles(values)
     low, high = _range(values, quantiles)

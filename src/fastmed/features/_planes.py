@@ -14,6 +14,8 @@ SMOOTHING_MM = 1.0
 
 #: Below this a neighbour weighs less than 1e-7 of the centre, and the smoothing of that axis is left out.
 _NO_SMOOTHING = 0.17
+#: Weights below this are rounding: so far from all pixels with data a plane is its mean.
+_NO_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -28,36 +30,54 @@ class Planes:
         The region that the caller gave.
     spacing : (float, float)
         mm per row and per column.
+    padding : array of bool, shape (n, y, x), or None
+        Pixels that stand for no data.
     """
 
     stack: np.ndarray
     mask: np.ndarray | None
     spacing: tuple[float, float]
+    padding: np.ndarray | None = None
 
     def values(self) -> np.ndarray:
-        """The finite values inside the mask, 1-d, a copy in the volume's own dtype."""
-        inside = self.stack.reshape(-1) if self.mask is None else self.stack[self.mask]
-        if inside.dtype.kind != "f":
-            return inside.copy() if self.mask is None else inside
-        finite = np.isfinite(inside)
-        if not finite.all():
-            return inside[finite]
-        return inside.copy() if self.mask is None else inside
+        """The values inside the mask that are finite and no padding, 1-d, a copy in the volume's own dtype."""
+        chosen = self.mask
+        if self.padding is not None:
+            chosen = ~self.padding if chosen is None else chosen & ~self.padding
+        inside = self.stack.reshape(-1) if chosen is None else self.stack[chosen]
+        if inside.dtype.kind == "f":
+            finite = np.isfinite(inside)
+            if not finite.all():
+                return inside[finite]
+        return inside.copy() if chosen is None else inside
+
+    def part(self, index: int, rows: slice, columns: slice) -> Planes:
+        """A part of one plane, without the mask."""
+        place = (slice(index, index + 1), rows, columns)
+        return Planes(self.stack[place], None, self.spacing, None if self.padding is None else self.padding[place])
 
     def smoothed(self, index: int, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
         """Of one plane: ``(value - low) / (high - low)`` in float32, smoothed by `SMOOTHING_MM`; which pixels
-        are finite.
+        are finite and no padding.
 
-        Pixels that are not finite take the plane's mean before the smoothing, so that they do not spread.
+        All others weigh nothing in the smoothing: a pixel at the border of the field of view is the mean of those
+        inside, and no edge towards what stands for no data.
         """
         sigma = [SMOOTHING_MM / s if s < SMOOTHING_MM / _NO_SMOOTHING else 0.0 for s in self.spacing]
         scaled = (self.stack[index].astype(np.float64) - low) / (high - low)
         finite = np.isfinite(scaled)
-        if not finite.all():
-            scaled[~finite] = scaled[finite].mean() if finite.any() else 0.0
+        if self.padding is not None:
+            finite &= ~self.padding[index]
+        whole = bool(finite.all())
+        mean = 0.0 if whole or not finite.any() else float(scaled[finite].mean())
+        scaled[~finite] = mean
         # Far outliers must not reach infinity in float32, nor drown the plane in rounding.
         single = np.clip(scaled, -1e6, 1e6).astype(np.float32)
-        return gaussian_filter(single, sigma, mode="nearest", truncate=3.0), finite
+        if whole or not any(sigma):
+            return gaussian_filter(single, sigma, mode="nearest", truncate=3.0), finite
+        weights = gaussian_filter(finite.astype(np.float32), sigma, mode="nearest", truncate=3.0)
+        sums = gaussian_filter((single - np.float32(mean)) * finite, sigma, mode="nearest", truncate=3.0)
+        return np.float32(mean) + sums / np.maximum(weights, np.float32(_NO_WEIGHT)), finite
 
 
 def planes(volume: Any, mask: Any = None, spacing: Any = None) -> Planes:
@@ -68,7 +88,7 @@ def planes(volume: Any, mask: Any = None, spacing: Any = None) -> Planes:
     step = _in_plane(volume, spacing)
     grey = _grey(array, getattr(volume, "meta", None))
     stack = grey.reshape(-1, *grey.shape[-2:]) if grey.size else grey.reshape(0, 1, 1)
-    return Planes(stack, _region(mask, grey, stack.shape), step)
+    return Planes(stack, _region(mask, grey, stack.shape), step, _padding(volume, array, stack.shape))
 
 
 def _grey(array: np.ndarray, meta: Any) -> np.ndarray:
@@ -112,6 +132,17 @@ def _region(mask: Any, grey: np.ndarray, shape: tuple[int, ...]) -> np.ndarray |
     if region.shape != grey.shape:
         raise ValueError(f"mask has shape {region.shape}; wanted is the volume's, {grey.shape}")
     return (region != 0).reshape(shape)
+
+
+def _padding(volume: Any, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Where the volume stands for no data; None where it does so nowhere."""
+    padding = getattr(volume, "padding", None)
+    if padding is None or not np.any(padding):
+        return None
+    padding = np.asarray(padding, bool)
+    if _is_colour(array, getattr(volume, "meta", None)):
+        padding = padding.any(axis=-1)
+    return padding.reshape(shape)
 
 
 def otsu_threshold(counts: np.ndarray, edges: np.ndarray) -> float:

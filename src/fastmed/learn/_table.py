@@ -15,8 +15,8 @@ from ..errors import TableError
 #: them learns the scanner's settings or the patient, so they are features only when asked for by name.
 IDENTIFIERS = ("series", "patient", "study", "modality", "file", "path", "index")
 GEOMETRY = (
-    "n_slices", "rows", "columns", "spacing_z", "spacing_y", "spacing_x", "tile_slice", "tile_row",
-    "tile_column", "tile_size",
+    "n_slices", "n_missing", "fault", "rows", "columns", "spacing_z", "spacing_y", "spacing_x", "tile_slice",
+    "tile_row", "tile_column", "tile_size",
 )
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
-from ..errors import FastmedError
+from .._engine import cluster
 
-#: Blocks that wait at each worker of a cluster while one is at work.
-_AHEAD = 2
 #: Seconds after which Ctrl-C is looked for.
 _PATIENCE = 0.2
 
@@ -54,38 +52,8 @@ def on_cluster(client: Any) -> Execute:
     """The same on the workers of a `distributed.Client`. They must see the same files."""
 
     def run(job: Any, method: str, items: Sequence[Item]) -> Iterator[tuple[Item, Any]]:
-        from distributed import as_completed
-        from distributed.scheduler import KilledWorker
-
-        sent = client.scatter(job, broadcast=True, hash=False)
-        left = iter(items)
-        count = max(sum(client.nthreads().values()), 1) * _AHEAD
-        waiting: dict[Any, Item] = {}
-
-        def submit(item: Item) -> Any:
-            future = client.submit(_call, sent, method, item, pure=False)
-            waiting[future] = item
-            return future
-
-        done = as_completed([submit(item) for item in _next(left, count)])
-        try:
-            for future in done:
-                item = waiting.pop(future)
-                try:
-                    result = future.result()
-                except KilledWorker:
-                    raise FastmedError(
-                        "the workers of the cluster died on a block, again and again (out of memory?); the same call "
-                        "goes on where this one stopped"
-                    ) from None
-                except CancelledError:
-                    raise FastmedError("the cluster went away; the same call goes on where this one stopped") from None
-                yield item, result
-                for more in _next(left, 1):
-                    done.add(submit(more))
-        finally:
-            with contextlib.suppress(Exception):  # the cluster may be gone
-                client.cancel(list(waiting))
+        for (_, item), result in cluster.each(client, _call, ((method, item) for item in items), shared=job):
+            yield item, result
 
     return run
 
