@@ -295,6 +295,13 @@ class Volume:
         return cls(array, affine, modality=modality, units=units)
 
 
+def require_volume(volume: object) -> None:
+    """Raise TypeError for a plain array, where the place of voxels matters."""
+    if not isinstance(volume, Volume):
+        found = type(volume).__name__
+        raise TypeError(f"volume must be a Volume, found {found}: fastmed.Volume(array, affine) says where voxels lie")
+
+
 class _Shared:
     """The voxels of a SimpleITK image for NumPy, which keeps this alive: SimpleITK's own view outlives its image."""
 

@@ -131,6 +131,8 @@ def test_nrrd_that_names_another_file(tmp_path):
 
 
 def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(TypeError, match="volume must be a Volume, found ndarray"):
+        write(np.zeros((2, 3, 4)), tmp_path / "a.nii")
     with pytest.raises(ValueError, match=r"path must end with one of \.nii\.gz"):
         write(volume(), tmp_path / "a.txt")
     with pytest.raises(ValueError, match="found complex64"):

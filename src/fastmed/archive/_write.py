@@ -13,7 +13,7 @@ import numpy as np
 
 from .._engine.files import whole_or_nothing
 from ..errors import GeometryError
-from ..volume import Volume
+from ..volume import Volume, require_volume
 
 #: The file whose presence says that a Zarr is complete: sizes and SHA-256 of all others.
 MANIFEST = "fastmed-complete.json"
@@ -42,6 +42,8 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False, source: Any = N
 
     Raises
     ------
+    TypeError
+        If `volume` is a plain array, which does not say where its voxels lie.
     ValueError
         If the suffix, the axes or the dtype are none that can be written.
     GeometryError
@@ -63,6 +65,7 @@ def write(volume: Volume, path: Any, *, overwrite: bool = False, source: Any = N
     ...     fastmed.read(fastmed.write(volume, os.path.join(folder, "ct.nii.gz"))).shape
     (1, 128, 128)
     """
+    require_volume(volume)
     target = Path(os.fspath(path))
     if target.name.lower().endswith(".dcm"):
         if source is None:

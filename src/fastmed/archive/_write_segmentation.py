@@ -15,7 +15,7 @@ from pydicom.uid import UID, generate_uid
 from .. import __version__
 from .._engine.files import whole_or_nothing
 from ..errors import GeometryError, SeriesError, UnsupportedImageError
-from ..volume import Volume
+from ..volume import Volume, require_volume
 from ._limits import DEFAULT, Limits
 from ._scan import scan
 from ._series import Series
@@ -74,6 +74,8 @@ def write_segmentation(
 
     Raises
     ------
+    TypeError
+        If `volume` is a plain array, which does not say where its voxels lie.
     GeometryError
         If the volume is on another grid than `source`, or lies in no patient: resample it first. Frames keep the
         positions of the source's slices, so oblique and tilted series (a shear) are written as they are.
@@ -103,6 +105,7 @@ def write_segmentation(
     ...     fastmed.archive.read_segmentation(made).shape
     (1, 1, 128, 128)
     """
+    require_volume(volume)
     try:
         import highdicom  # noqa: F401
     except ImportError:
