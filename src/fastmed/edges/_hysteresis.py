@@ -238,14 +238,15 @@ def join(
     ends = np.cumsum([labels.size for labels in good])
     begins = ends - [labels.size for labels in good]
     number = np.arange(len(good)).reshape(shape)
+    dtype = np.int32 if sum(labels.size for labels in good) < 2**31 else np.int64
 
     def seam(axis: int, i: int, end: int) -> np.ndarray:
         """The labels on one side of a layer of chunks, numbered over all chunks; -1 where there is no mark."""
         layer = number[(slice(None),) * axis + (slice(i, i + 1),)]
         parts = np.empty(layer.shape, object)
         for place, k in np.ndenumerate(layer):
-            found = face(int(k), axis, end)
-            parts[place] = np.where(found > 0, found + begins[k], -1)
+            found = face(int(k), axis, end).astype(dtype)
+            parts[place] = np.where(found > 0, found + dtype(begins[k]), dtype(-1))
         return np.block(parts.tolist()).squeeze(axis)
 
     pairs = [np.empty((2, 0), np.int64)]
