@@ -127,8 +127,8 @@ def make(seed: int, number: int) -> Case:
         arguments = {**generate(draw, image), **_output(draw, name, image), **_ours(draw, name, image)}
         arguments.update({k: f for k, f in DERIVATIVES.items() if k in arguments})
         if name in fuzz.MEANS and image.dtype == np.uint64:
-            # Cut to uint64, a negative mean is near 2^64. There SciPy's running sums, which the engine's follow, lose the
-            # other digits, from where a sum begins on.
+            # Cut to uint64, a negative mean is near 2^64. There SciPy's running sums, which the engine's follow, lose
+            # the other digits, from where a sum begins on.
             arguments["cval"] = abs(arguments.get("cval", 0.0))
     return Case(name, image, arguments, _chunks(draw, image.shape))
 
