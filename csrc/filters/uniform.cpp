@@ -77,7 +77,7 @@ void one_pass(const View& in, const View& out, const Pass& p, bool integers, int
     dispatch(in.dtype, [&](auto from) {
         using T = typename decltype(from)::t;
         if constexpr (std::is_same_v<T, uint8_t>)
-            if (integers && fits_in_16_bits(p.length)) return mean::Columns<T, T, uint16_t>(in, p, true, top, out).run(threads);
+            if (integers && p.length > 1 && fits_in_16_bits(p.length)) return mean::Columns<T, T, uint16_t>(in, p, true, top, out).run(threads);
         if constexpr (std::is_integral_v<T> && sizeof(T) <= 2)
             if (integers && double(p.length) * (top + 1) < (1 << 24)) return mean::Columns<T, T, float>(in, p, true, top, out).run(threads);
         if (in.dtype == out.dtype) return mean::Columns<T, T, double>(in, p, integers, top, out).run(threads);

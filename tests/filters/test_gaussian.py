@@ -59,8 +59,10 @@ def test_complex(image, dtype, mode):
 
 def test_complex_output_of_a_complex_image_is_promoted_or_refused():
     image = IMAGE.astype("F")
-    with pytest.warns(UserWarning, match="complex"):
-        assert gaussian_filter(image, 1, output=np.float32).dtype == np.complex64
+    for function in (gaussian_filter1d, scipy.ndimage.gaussian_filter1d):
+        with pytest.warns(UserWarning, match="complex"):
+            assert function(image, 1, output=np.float32).dtype == np.complex64
+    refused_alike("gaussian_filter", image, 1, output=np.float32)
     refused_alike("gaussian_filter", image, 1, output="f")
     refused_alike("gaussian_filter", image, 1, output=np.zeros(image.shape, "f"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -265,3 +266,11 @@ def test_refusals_are_scipys_and_name_the_argument(arguments):
 @pytest.mark.parametrize("image", [["a"], [[1, 2], [3]], np.zeros((3, 3), "g"), np.zeros((3, 3), "F")], ids=repr)
 def test_refused_inputs(image):
     refused_alike("median_filter", image, 3)
+
+
+@pytest.mark.parametrize("output", [np.float64, ">f4", np.int16])
+def test_a_median_of_two_shows_the_fraction_of_the_border(output, build):
+    image = np.random.default_rng(6).integers(-32000, 32000, (5, 18)).astype(np.int16)
+    for cval in (300.2, -7.9, 5):
+        arguments = {"size": [1, 2], "mode": "constant", "cval": cval, "output": output}
+        assert np.array_equal(median_filter(image, **arguments), scipy.ndimage.median_filter(image, **arguments))

@@ -106,6 +106,16 @@ def test_in_place_is_the_same(dtype, size, build):
     assert same(image, wanted, 4, exact=size > 9)
 
 
+@pytest.mark.parametrize("dtype", "?Bhfd")
+def test_one_element_along_one_axis_is_the_element(dtype, build):
+    for shape in ((4, 3, 2), (3, 4, 2, 5), (24,)):
+        image = np.random.default_rng(4).integers(0, 250, shape).astype(dtype)
+        for axis in range(image.ndim):
+            again = image.copy()
+            assert np.array_equal(uniform_filter1d(image, 1, axis), image)
+            assert np.array_equal(uniform_filter1d(again, 1, axis, output=again), image)
+
+
 @pytest.mark.parametrize("dtype", "?bBhHiIqfd")
 def test_a_constant_stays(dtype, build):
     image = np.ones((9, 8, 7), dtype) if dtype == "?" else np.full((9, 8, 7), 101, dtype)

@@ -245,8 +245,8 @@ def join(
         layer = number[(slice(None),) * axis + (slice(i, i + 1),)]
         parts = np.empty(layer.shape, object)
         for place, k in np.ndenumerate(layer):
-            found = face(int(k), axis, end).astype(dtype)
-            parts[place] = np.where(found > 0, found + dtype(begins[k]), dtype(-1))
+            found = face(int(k), axis, end)
+            parts[place] = np.where(found > 0, found + begins[k], -1).astype(dtype)
         return np.block(parts.tolist()).squeeze(axis)
 
     pairs = [np.empty((2, 0), np.int64)]

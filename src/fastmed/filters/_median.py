@@ -99,5 +99,10 @@ def median_filter(
 
     # SciPy casts cval to the dtype first, wrapping around, but not where a median of two is a plain maximum.
     two = count == 2 and bool(footprint.all())
+    fraction = output.dtype.kind == "f" and not cval.is_integer()  # the output shows it
+
+    def in_double(dtype):
+        return two and (not holds(dtype, cval) or (fraction and dtype.kind != "f"))
+
     cost = rank_cost(image, count)
-    return over_window(select, image, cost, code, cval, output, lambda dtype: two and not holds(dtype, cval))
+    return over_window(select, image, cost, code, cval, output, in_double)
