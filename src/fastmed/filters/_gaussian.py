@@ -212,7 +212,7 @@ def smooth(input, sigma, order=0, output=None, mode="reflect", cval=0.0, truncat
     image = as_array(input, complex_too=True)
     rows = _parameters(image.ndim, sigma, order, mode, truncate, radius, axes)
     # SciPy's other filters take a complex dtype instead, and warn.
-    real = isinstance(output, str | type | np.dtype) and np.dtype(output).kind != "c"
+    real = isinstance(output, type | np.dtype) and np.dtype(output).kind != "c"
     if rows and real and image.dtype.kind == "c":
         raise RuntimeError(f"output must have complex dtype, found {np.dtype(output)}")
     return _run(image, rows, output, cval, exact)
