@@ -22,8 +22,9 @@ for _module in ("filters", "edges"):
 
 SHAPE = (64, 256, 256)
 THREADS = 2
-#: Beside input and output: this share of the volume, and this much for each thread (its rows of a second level cache).
-SHARE, PER_THREAD = 0.05, 1 << 20
+#: Beside input and output: this share of the volume, and this much for each thread: its rows of a second level cache,
+#: and a quarter more that the C library holds back of rows of another size.
+SHARE, PER_THREAD = 0.05, 5 << 18
 #: Volumes that are needed beside those two, where it is more, and why.
 WHOLE_VOLUMES = {
     "generic_laplace": (1.0, "the caller's function gives a volume for each axis, in memory of its own"),

@@ -242,7 +242,7 @@ def _task(function, arguments, source, index, cuts, pieces):
 def compute_block(function, arguments, keep, shape, parts, blocks):
     """Join the parts of the neighbouring chunks, compute, cut the halo off."""
     result = function(_joined(shape, parts, blocks), **arguments)
-    inner = result[keep]
+    inner = result[(*keep, ...)]  # an array without axes stays one
     # A copy into fresh memory takes as long as a quick kernel: rather hold up to a tenth more until the chunk is used.
     return inner if 10 * result.size <= 11 * inner.size else np.ascontiguousarray(inner)
 
