@@ -22,9 +22,8 @@ for _module in ("filters", "edges"):
 
 SHAPE = (64, 256, 256)
 THREADS = 2
-#: Beside input and output: this share of the volume, and this much for each thread: its rows of a second level cache,
-#: and a quarter more that the C library holds back of rows of another size.
-SHARE, PER_THREAD = 0.05, 5 << 18
+#: Beside input and output: this share of the volume, and this much for each thread (its rows of a second level cache).
+SHARE, PER_THREAD = 0.05, 1 << 20
 #: Volumes that are needed beside those two, where it is more, and why.
 WHOLE_VOLUMES = {
     "generic_laplace": (1.0, "the caller's function gives a volume for each axis, in memory of its own"),
@@ -33,12 +32,12 @@ WHOLE_VOLUMES = {
     "gaussian_gradient_magnitude": (1.0, "integer output: as gaussian_laplace"),
     "vectorized_filter": (1.0, "the image with its border, as the caller's function wants it"),
 }
-#: What does not grow with the volume: threads of its own with their heaps, the compiled function, the tables of a box.
-FIXED = {"generic_filter": 11 << 20}
+#: What does not grow with the volume: threads of its own with their heaps, and the compiled function.
+FIXED = {"generic_filter": 8 << 20}
 #: Not `label`: into other dtypes than its own it goes by way of int32, as SciPy's does.
 FILTERS = sorted(name for name, op in OPERATIONS.items() if "output" in op.signature.parameters and name != "label")
 
-CHILD = '''
+CHILD = """
 import ctypes, json, sys
 import numpy as np
 import fastmed
@@ -49,20 +48,15 @@ def resident(field):
         return next(int(line.split()[1]) << 10 for line in status if line.startswith(field))
 
 def growth(name, image, output):
-    """The least of three calls: pages of the program itself, read again from the disk, count too."""
     function, arguments = getattr(fastmed, name), samples(name, image.ndim)
     small = image[:8, :9, :10].copy()
     function(small, output=np.empty_like(small), **arguments)
-    found = []
-    for _ in range(3):
-        fastmed.release_memory()
-        ctypes.CDLL(None).malloc_trim(0)  # what earlier calls have left would hide what this one takes
-        with open("/proc/self/clear_refs", "w") as peak:
-            peak.write("5")
-        before = resident("VmRSS")
-        function(image, output=output, **arguments)
-        found.append(resident("VmHWM") - before)
-    return min(found)
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier calls have left would hide what this one takes
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+    before = resident("VmRSS")
+    function(image, output=output, **arguments)
+    return resident("VmHWM") - before
 
 fastmed.set_num_threads(int(sys.argv[1]))
 shape = tuple(map(int, sys.argv[2].split("x")))
@@ -74,7 +68,7 @@ for dtype in sys.argv[3].split(","):
     for name in sys.argv[4].split(","):
         found[f"{name} {dtype}"] = growth(name, image, output)
 print(json.dumps(found))
-'''
+"""
 
 
 @pytest.fixture(scope="module")
